@@ -10,6 +10,7 @@
 #include "common/base/bytes.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
+#include "proto/types.h"
 
 struct loop;
 
@@ -46,11 +47,6 @@ enum net_access {
 	NET_ACCESS_LOCAL = 1,        /* source or destination of RMA that this side starts */
 	NET_ACCESS_REMOTE_READ = 2,  /* the peer may read it */
 	NET_ACCESS_REMOTE_WRITE = 4, /* the peer may write it */
-};
-/* What a peer needs to reach a part of a region; travels in messages. */
-struct rma {
-	uint64_t addr, key;
-	uint32_t len; /* bytes; 0: none */
 };
 struct net;
 struct net_conn {

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * THE protocol table. One row per operation: OP(name, number, flags, since, text); one F(kind, name, since, text) per field of its
+ * request and its reply. Numbers are never reused (proto/retired.txt); fields are append-only; an absent field decodes to zero, so zero
+ * means "unknown". proto.h says what the kinds are. Everything else is expanded from here: enum, structs, codecs, stubs, names, documents, fuzz targets.
+ *
+ * Ranges: 0x00xx every target, 0x01xx MDT, 0x02xx OST, 0x03xx MGS, 0x04xx server to client (0x0401 lease_recall, 0x0402 glimpse and
+ * 0x0403 map_notify are reserved for the coherent cache). */
+#ifndef STRIA_PROTO_OPS_DEF_H
+#define STRIA_PROTO_OPS_DEF_H
+
+#define PROTO_COMMON_OPS(OP)                                                                                            \
+	OP(hello, 0x0001, OPF_IDEMPOTENT | OPF_BARE, 1, "First message of a connection: who calls, and which versions it speaks.") \
+	OP(ping, 0x0002, OPF_IDEMPOTENT, 1, "Is anybody there? Also carries map epochs both ways.")                     \
+	OP(status, 0x0003, OPF_IDEMPOTENT, 1, "State and counters of the target as JSON, for admins.")
+
+#define hello_REQ(F)                                                            \
+	F(u16, version_min, 1, "lowest protocol version that the caller speaks") \
+	F(u16, version_max, 1, "highest")                                       \
+	F(u8, role, 1, "enum peer_role")                                        \
+	F(u64, cluster_hi, 1, "cluster uuid, 0 if the caller does not know it yet") \
+	F(u64, cluster_lo, 1, "")                                               \
+	F(u64, boot, 1, "changes each time the caller starts")
+#define hello_REP(F)                                                   \
+	F(u16, version, 1, "min(mine, yours): the version to use from here") \
+	F(u8, kind, 1, "enum target_kind of who answers")              \
+	F(u32, index, 1, "of the target")                              \
+	F(u64, cluster_hi, 1, "cluster uuid")                          \
+	F(u64, cluster_lo, 1, "")                                      \
+	F(u64, boot, 1, "boot number: grows each time the target starts") \
+	F(u8, state, 1, "enum target_state")                           \
+	F(i64, time_ns, 1, "the target's clock, for the caller's offset")
+
+#define ping_REQ(F) F(u8, unused, 1, "0")
+#define ping_REP(F)                            \
+	F(u8, state, 1, "enum target_state")   \
+	F(i64, time_ns, 1, "the target's clock")
+
+#define status_REQ(F) F(u32, what, 1, "0: everything")
+#define status_REP(F) F(blob, json, 1, "one JSON object")
+
+/* ---- MDT ------------------------------------------------------------------------------------------------------ */
+#define PROTO_MDS_OPS(OP)                                                                                               \
+	OP(lookup, 0x0101, OPF_IDEMPOTENT, 1, "Resolve one name in one directory.")                                     \
+	OP(getattr, 0x0102, OPF_IDEMPOTENT, 1, "Attributes of an inode.")                                               \
+	OP(setattr, 0x0103, OPF_MUTATES, 1, "Change mode, owner, times or size; a new size truncates the objects first.") \
+	OP(create, 0x0104, OPF_MUTATES, 1, "Create a regular file and open it; with O_EXCL unset an existing one is opened.") \
+	OP(open, 0x0105, OPF_MUTATES, 1, "Open a regular file; opening to write leaves a writer mark.")                 \
+	OP(close, 0x0106, OPF_MUTATES, 1, "Give an open back, with the final size of what was written.")                \
+	OP(mkdir, 0x0107, OPF_MUTATES, 1, "Create a directory.")                                                        \
+	OP(mknod, 0x0108, OPF_MUTATES, 1, "Create a fifo, socket, device node or an unopened regular file.")            \
+	OP(symlink, 0x0109, OPF_MUTATES, 1, "Create a symbolic link.")                                                  \
+	OP(readlink, 0x010a, OPF_IDEMPOTENT, 1, "Target of a symbolic link.")                                           \
+	OP(link, 0x010b, OPF_MUTATES, 1, "Another name for an inode.")                                                  \
+	OP(unlink, 0x010c, OPF_MUTATES, 1, "Remove a name that is not a directory's.")                                  \
+	OP(rmdir, 0x010d, OPF_MUTATES, 1, "Remove an empty directory.")                                                 \
+	OP(rename, 0x010e, OPF_MUTATES, 1, "Move a name, replacing what stands there if POSIX allows it.")              \
+	OP(readdir, 0x010f, OPF_IDEMPOTENT, 1, "A run of entries in cookie order, with attributes if wanted.")          \
+	OP(getxattr, 0x0110, OPF_IDEMPOTENT, 1, "Value of an extended attribute.")                                      \
+	OP(setxattr, 0x0111, OPF_MUTATES, 1, "Set an extended attribute.")                                              \
+	OP(listxattr, 0x0112, OPF_IDEMPOTENT, 1, "Names of extended attributes.")                                       \
+	OP(removexattr, 0x0113, OPF_MUTATES, 1, "Remove an extended attribute.")                                        \
+	OP(set_size, 0x0114, OPF_MUTATES, 1, "Publish the size and mtime of what was written so far (fsync, once a while).") \
+	OP(set_layout, 0x0115, OPF_MUTATES, 1, "Layout of a file without data, or default layout of a directory.")      \
+	OP(get_layout, 0x0116, OPF_IDEMPOTENT, 1, "Layout of a file, or default layout of a directory.")                \
+	OP(statfs, 0x0117, OPF_IDEMPOTENT, 1, "Space and inodes of the MDT's own store.")                               \
+	OP(ino_paths, 0x0118, OPF_IDEMPOTENT, 1, "Every path of an inode from the root.")                               \
+	OP(reclaim, 0x0119, OPF_IDEMPOTENT, 1, "After a restart of the MDT: this client's opens, some or the last of them.") \
+	OP(forget_client, 0x011a, OPF_IDEMPOTENT, 1, "A clean unmount: nothing is open or unsaved any more.")
+
+#define lookup_REQ(F)                               \
+	F(cred, cred, 1, "who asks")                \
+	F(ino, parent, 1, "directory to search")    \
+	F(str, name, 1, "1..255 bytes, no '/' and no NUL; also \"..\"")
+#define lookup_REP(F) F(attr, attr, 1, "of the entry's inode") F(lease, lease, 1, "")
+
+#define getattr_REQ(F) F(ino, ino, 1, "")
+#define getattr_REP(F) F(attr, attr, 1, "") F(lease, lease, 1, "")
+
+#define setattr_REQ(F)                                                        \
+	F(cred, cred, 1, "who asks")                                          \
+	F(ino, ino, 1, "")                                                    \
+	F(u32, valid, 1, "enum setattr_valid: which of the following count")  \
+	F(u32, mode, 1, "permission bits")                                    \
+	F(u32, uid, 1, "")                                                    \
+	F(u32, gid, 1, "")                                                    \
+	F(u64, size_bytes, 1, "")                                             \
+	F(i64, atime_ns, 1, "")                                               \
+	F(i64, mtime_ns, 1, "")                                               \
+	F(u64, handle, 1, "size change through this open handle: permission was checked at open")
+#define setattr_REP(F) F(attr, attr, 1, "after the change") F(lease, lease, 1, "")
+
+#define create_REQ(F)                                                          \
+	F(cred, cred, 1, "who asks")                                           \
+	F(ino, parent, 1, "")                                                  \
+	F(str, name, 1, "")                                                    \
+	F(u32, mode, 1, "permission bits, umask already applied")              \
+	F(u32, flags, 1, "enum open_flags")                                    \
+	F(u64, handle, 1, "chosen by the client, unique in its life, not 0")   \
+	F(bytes, layout, 1, "wanted layout (layout_encode); empty: inherited")
+#define create_REP(F)                                             \
+	F(attr, attr, 1, "")                                      \
+	F(u8, created, 1, "1: it is new; 0: it existed and was opened") \
+	F(bytes, layout, 1, "with its OSTs")                      \
+	F(lease, lease, 1, "")                                    \
+	F(blob, data, 1, "inline data (later)")
+
+#define open_REQ(F)                                                          \
+	F(cred, cred, 1, "who asks")                                         \
+	F(ino, ino, 1, "")                                                   \
+	F(u32, flags, 1, "enum open_flags")                                  \
+	F(u64, handle, 1, "chosen by the client, unique in its life, not 0")
+#define open_REP(F)                          \
+	F(attr, attr, 1, "")                 \
+	F(bytes, layout, 1, "")              \
+	F(lease, lease, 1, "")               \
+	F(blob, data, 1, "inline data (later)")
+
+#define close_REQ(F)                                                                 \
+	F(ino, ino, 1, "")                                                           \
+	F(u64, handle, 1, "")                                                        \
+	F(u8, flags, 1, "enum size_flags: is there a size, was this the last writer") \
+	F(u32, size_gen, 1, "truncation generation that the size belongs to")        \
+	F(u64, size_bytes, 1, "end of what was written")                             \
+	F(i64, mtime_ns, 1, "of the last write")                                     \
+	F(u64, blocks, 1, "of 512 bytes, as far as known; 0: unknown")
+#define close_REP(F) F(u8, unused, 1, "0")
+
+#define mkdir_REQ(F)                                                      \
+	F(cred, cred, 1, "who asks")                                      \
+	F(ino, parent, 1, "")                                             \
+	F(str, name, 1, "")                                               \
+	F(u32, mode, 1, "permission bits, umask already applied")         \
+	F(i64, mdt_index, 1, "where to put it: 0 by policy, n+1 on MDT n") \
+	F(u32, stripe_count, 1, "directory stripes; 0 or 1: one (more come later)")
+#define mkdir_REP(F) F(attr, attr, 1, "") F(lease, lease, 1, "")
+
+#define mknod_REQ(F)                                               \
+	F(cred, cred, 1, "who asks")                               \
+	F(ino, parent, 1, "")                                      \
+	F(str, name, 1, "")                                        \
+	F(u32, mode, 1, "type and permission bits, umask applied") \
+	F(u32, rdev, 1, "of a device node")
+#define mknod_REP(F) F(attr, attr, 1, "") F(lease, lease, 1, "")
+
+#define symlink_REQ(F)                    \
+	F(cred, cred, 1, "who asks")      \
+	F(ino, parent, 1, "")             \
+	F(str, name, 1, "")               \
+	F(str, target, 1, "1..4095 bytes")
+#define symlink_REP(F) F(attr, attr, 1, "") F(lease, lease, 1, "")
+
+#define readlink_REQ(F) F(ino, ino, 1, "")
+#define readlink_REP(F) F(str, target, 1, "")
+
+#define link_REQ(F)                          \
+	F(cred, cred, 1, "who asks")         \
+	F(ino, ino, 1, "gets another name")  \
+	F(ino, parent, 1, "of the new name") \
+	F(str, name, 1, "")
+#define link_REP(F) F(attr, attr, 1, "of the inode") F(lease, lease, 1, "")
+
+#define unlink_REQ(F) F(cred, cred, 1, "who asks") F(ino, parent, 1, "") F(str, name, 1, "")
+#define unlink_REP(F) F(ino, ino, 1, "whose name it was") F(u32, nlink, 1, "links that remain")
+
+#define rmdir_REQ(F) F(cred, cred, 1, "who asks") F(ino, parent, 1, "") F(str, name, 1, "")
+#define rmdir_REP(F) F(ino, ino, 1, "of the directory that is gone")
+
+#define rename_REQ(F)                    \
+	F(cred, cred, 1, "who asks")     \
+	F(ino, parent, 1, "")            \
+	F(str, name, 1, "")              \
+	F(ino, new_parent, 1, "")        \
+	F(str, new_name, 1, "")          \
+	F(u32, flags, 1, "RENAME_NOREPLACE 1, RENAME_EXCHANGE 2")
+#define rename_REP(F)                                               \
+	F(ino, ino, 1, "that moved; none if both names were one inode") \
+	F(ino, replaced, 1, "that lost its name, none if there was none")
+
+#define readdir_REQ(F)                                                         \
+	F(cred, cred, 1, "who asks")                                           \
+	F(ino, ino, 1, "directory")                                            \
+	F(u64, cookie, 1, "of the last entry seen; 0: from the start")         \
+	F(u32, bytes_max, 1, "of entries, at most 65536")                      \
+	F(u8, plus, 1, "1: with attributes")
+#define readdir_REP(F)                                                             \
+	F(blob, entries, 1, "dirent_put rows (proto/dirent.h); without . and ..")  \
+	F(u8, end, 1, "1: nothing follows")                                        \
+	F(ino, parent, 1, "for ..")                                                \
+	F(lease, lease, 1, "")
+
+#define getxattr_REQ(F) F(cred, cred, 1, "who asks") F(ino, ino, 1, "") F(str, name, 1, "")
+#define getxattr_REP(F) F(blob, value, 1, "")
+
+#define setxattr_REQ(F)                          \
+	F(cred, cred, 1, "who asks")             \
+	F(ino, ino, 1, "")                       \
+	F(str, name, 1, "")                      \
+	F(blob, value, 1, "")                    \
+	F(u32, flags, 1, "XATTR_CREATE 1, XATTR_REPLACE 2")
+#define setxattr_REP(F) F(u64, change, 1, "of the inode")
+
+#define listxattr_REQ(F) F(cred, cred, 1, "who asks") F(ino, ino, 1, "")
+#define listxattr_REP(F) F(blob, names, 1, "each ended by NUL")
+
+#define removexattr_REQ(F) F(cred, cred, 1, "who asks") F(ino, ino, 1, "") F(str, name, 1, "")
+#define removexattr_REP(F) F(u64, change, 1, "of the inode")
+
+#define set_size_REQ(F)                                                       \
+	F(ino, ino, 1, "")                                                    \
+	F(u8, flags, 1, "enum size_flags")                                    \
+	F(u32, size_gen, 1, "truncation generation that the size belongs to") \
+	F(u64, size_bytes, 1, "end of what was written")                      \
+	F(i64, mtime_ns, 1, "of the last write")                              \
+	F(u64, blocks, 1, "of 512 bytes; 0: unknown")
+#define set_size_REP(F) F(attr, attr, 1, "")
+
+#define set_layout_REQ(F)                                                        \
+	F(cred, cred, 1, "who asks")                                             \
+	F(ino, ino, 1, "")                                                       \
+	F(u8, target, 1, "enum layout_target: the file, or the directory's default") \
+	F(bytes, layout, 1, "wanted; empty: delete the default")
+#define set_layout_REP(F) F(attr, attr, 1, "") F(bytes, layout, 1, "as it is now")
+
+#define get_layout_REQ(F) F(cred, cred, 1, "who asks") F(ino, ino, 1, "") F(u8, target, 1, "enum layout_target")
+#define get_layout_REP(F) F(bytes, layout, 1, "") F(u8, inherited, 1, "1: the file system's default")
+
+#define statfs_REQ(F) F(u8, unused, 1, "0")
+#define statfs_REP(F)                  \
+	F(u64, total_bytes, 1, "")     \
+	F(u64, free_bytes, 1, "")      \
+	F(u64, available_bytes, 1, "") \
+	F(u64, inodes_used, 1, "live inodes on this MDT") \
+	F(u64, inodes_free, 1, "estimate by space")
+
+#define ino_paths_REQ(F) F(cred, cred, 1, "who asks; only root may") F(ino, ino, 1, "")
+#define ino_paths_REP(F) F(blob, paths, 1, "each from the root without '/', ended by NUL") F(u32, count, 1, "")
+
+#define reclaim_REQ(F)                                                   \
+	F(blob, opens, 1, "rows of reclaim_row (proto/rows.h)")          \
+	F(u8, done, 1, "1: these were the last")
+#define reclaim_REP(F) F(u32, refused, 1, "opens whose inode is gone")
+
+#define forget_client_REQ(F) F(u8, unused, 1, "0")
+#define forget_client_REP(F) F(u8, unused, 1, "0")
+
+/* ---- OST ------------------------------------------------------------------------------------------------------ */
+#define PROTO_OSS_OPS(OP)                                                                                                 \
+	OP(obj_read, 0x0201, OPF_IDEMPOTENT | OPF_BULK_OUT, 1, "Read a range of an object.")                              \
+	OP(obj_write, 0x0202, OPF_MUTATES | OPF_BULK_IN, 1, "Write a range of an object; also replays one after a restart.") \
+	OP(obj_commit, 0x0203, OPF_IDEMPOTENT, 1, "Make everything written to an object so far stable.")                  \
+	OP(obj_punch, 0x0204, OPF_MUTATES, 1, "Zero a range, or cut the object off; stable when answered.")               \
+	OP(obj_destroy, 0x0205, OPF_IDEMPOTENT, 1, "Remove objects; those that are not there count as removed.")          \
+	OP(obj_stat, 0x0206, OPF_IDEMPOTENT, 1, "Size, mtime and allocation of objects.")                                 \
+	OP(ost_statfs, 0x0207, OPF_IDEMPOTENT, 1, "Space of the OST.")                                                    \
+	OP(replay_done, 0x0208, OPF_IDEMPOTENT, 1, "This client has replayed all it had: new I/O may begin when all have.")
+
+#define obj_read_REQ(F)                                                           \
+	F(ino, ino, 1, "file")                                                    \
+	F(u32, component, 1, "of its layout")                                     \
+	F(u32, stripe, 1, "of the component")                                     \
+	F(u32, layout_gen, 1, "")                                                 \
+	F(u64, offset, 1, "in the object")                                        \
+	F(u32, len, 1, "1..4 MiB")                                                \
+	F(rma, dest, 1, "the caller's buffer; without one (len 0) the data comes in the reply, 64 KiB at most")
+#define obj_read_REP(F)                                                           \
+	F(u32, len, 1, "bytes; what is missing to the asked length lies past the object's end: zeros") \
+	F(u32, crc, 1, "CRC32C of the len bytes")                                 \
+	F(blob, data, 1, "when there was no dest")
+
+#define obj_write_REQ(F)                                                          \
+	F(ino, ino, 1, "")                                                        \
+	F(u32, component, 1, "")                                                  \
+	F(u32, stripe, 1, "")                                                     \
+	F(u32, layout_gen, 1, "")                                                 \
+	F(u64, offset, 1, "")                                                     \
+	F(u32, len, 1, "1..4 MiB")                                                \
+	F(u32, crc, 1, "CRC32C of the data")                                      \
+	F(u8, want_stable, 1, "1: answer when it is stable")                      \
+	F(i64, mtime_ns, 1, "the writer's time, MDT clock")                       \
+	F(order, replay, 1, "of the first time it was answered; zero: this is the first time") \
+	F(rma, source, 1, "the caller's buffer; without one the data is here")    \
+	F(blob, data, 1, "64 KiB at most")
+#define obj_write_REP(F)                                                  \
+	F(order, order, 1, "verifier and place in the OST's history")     \
+	F(u8, stable, 1, "1: survives a crash of the OST already")
+
+#define obj_commit_REQ(F) F(ino, ino, 1, "") F(u32, component, 1, "") F(u32, stripe, 1, "")
+#define obj_commit_REP(F) F(order, order, 1, "all writes up to this one are stable, if the verifier is theirs")
+
+#define obj_punch_REQ(F)                                                     \
+	F(ino, ino, 1, "")                                                   \
+	F(u32, component, 1, "")                                             \
+	F(u32, stripe, 1, "")                                                \
+	F(u32, layout_gen, 1, "")                                            \
+	F(u64, offset, 1, "")                                                \
+	F(u64, len, 1, "UINT64_MAX: cut the object off at offset")           \
+	F(i64, mtime_ns, 1, "")
+#define obj_punch_REP(F) F(u64, size_bytes, 1, "of the object afterwards")
+
+#define obj_destroy_REQ(F) F(blob, objects, 1, "rows of object_row (proto/rows.h)")
+#define obj_destroy_REP(F) F(u32, removed, 1, "that existed")
+
+#define obj_stat_REQ(F) F(blob, objects, 1, "rows of object_row, 1024 at most")
+#define obj_stat_REP(F) F(blob, stats, 1, "rows of object_stat_row in the same order")
+
+#define ost_statfs_REQ(F) F(u8, unused, 1, "0")
+#define ost_statfs_REP(F)              \
+	F(u64, total_bytes, 1, "")     \
+	F(u64, free_bytes, 1, "")      \
+	F(u64, available_bytes, 1, "") \
+	F(u64, objects, 1, "on this OST, estimate") \
+	F(u64, objects_free, 1, "estimate")
+
+#define replay_done_REQ(F) F(u64, verifier, 1, "of the boot that was replayed to")
+#define replay_done_REP(F) F(u8, state, 1, "enum target_state")
+
+/* ---- MGS (embedded in MDT 0) ---------------------------------------------------------------------------------- */
+#define PROTO_MGS_OPS(OP)                                                                                        \
+	OP(map_get, 0x0301, OPF_IDEMPOTENT | OPF_BARE, 1, "The cluster map, if it is newer than the caller's.")  \
+	OP(client_join, 0x0302, OPF_IDEMPOTENT | OPF_BARE, 1, "A mount starts (or starts anew after an eviction): its client id.") \
+	OP(client_renew, 0x0303, OPF_IDEMPOTENT, 1, "I am alive.")                                               \
+	OP(client_leave, 0x0304, OPF_IDEMPOTENT, 1, "A clean unmount.")                                          \
+	OP(client_list, 0x0305, OPF_IDEMPOTENT, 1, "Clients that live.")                                         \
+	OP(client_evict, 0x0306, OPF_IDEMPOTENT, 1, "End a client everywhere, through the map.")                 \
+	OP(target_register, 0x0307, OPF_IDEMPOTENT | OPF_BARE, 1, "A target has started, at these addresses.")   \
+	OP(target_beat, 0x0308, OPF_IDEMPOTENT, 1, "A target is alive, and how full.")
+
+#define map_get_REQ(F) F(u64, epoch, 1, "that the caller has; 0: none")
+#define map_get_REP(F) F(u64, epoch, 1, "current") F(blob, map, 1, "cmap_encode; empty if the caller's is current")
+
+#define client_join_REQ(F)                                                 \
+	F(u64, uuid_hi, 1, "random, made by the mount: makes a repeat harmless") \
+	F(u64, uuid_lo, 1, "")                                             \
+	F(str, host, 1, "for people")                                      \
+	F(str, mountpoint, 1, "for people")                                \
+	F(u32, pid, 1, "for people")                                       \
+	F(str, fsname, 1, "that it means to mount")
+#define client_join_REP(F)                                                        \
+	F(u64, client, 1, "its id from here on")                                  \
+	F(u32, lease_ms, 1, "without a renewal for that long it is evicted")      \
+	F(u64, epoch, 1, "of the map that is at least needed")
+
+#define client_renew_REQ(F) F(u64, client, 1, "")
+#define client_renew_REP(F) F(u64, epoch, 1, "") F(u32, lease_ms, 1, "")
+
+#define client_leave_REQ(F) F(u64, client, 1, "")
+#define client_leave_REP(F) F(u8, unused, 1, "0")
+
+#define client_list_REQ(F) F(u64, after, 1, "ids greater than this")
+#define client_list_REP(F) F(blob, clients, 1, "rows of client_row (proto/rows.h)") F(u8, end, 1, "1: no more")
+
+#define client_evict_REQ(F) F(u64, client, 1, "")
+#define client_evict_REP(F) F(u64, epoch, 1, "of the map that says so")
+
+#define target_register_REQ(F)                                       \
+	F(u8, kind, 1, "enum target_kind")                           \
+	F(u32, index, 1, "")                                         \
+	F(str, fsname, 1, "")                                        \
+	F(u64, cluster_hi, 1, "cluster uuid in its store; 0: freshly formatted") \
+	F(u64, cluster_lo, 1, "")                                    \
+	F(u64, store_hi, 1, "uuid of its store")                     \
+	F(u64, store_lo, 1, "")                                      \
+	F(u64, boot, 1, "")                                          \
+	F(str, address, 1, "net address; several separated by commas")
+#define target_register_REP(F)          \
+	F(u64, cluster_hi, 1, "")       \
+	F(u64, cluster_lo, 1, "")       \
+	F(u64, epoch, 1, "")            \
+	F(blob, map, 1, "cmap_encode")
+
+#define target_beat_REQ(F)                                    \
+	F(u8, kind, 1, "")                                    \
+	F(u32, index, 1, "")                                  \
+	F(u64, boot, 1, "")                                   \
+	F(u8, state, 1, "enum target_state")                  \
+	F(u64, epoch, 1, "of the map it has")                 \
+	F(u64, total_bytes, 1, "")                            \
+	F(u64, free_bytes, 1, "")                             \
+	F(u64, available_bytes, 1, "")
+#define target_beat_REP(F) F(u64, epoch, 1, "current")
+
+#define PROTO_OPS(OP) PROTO_COMMON_OPS(OP) PROTO_MDS_OPS(OP) PROTO_OSS_OPS(OP) PROTO_MGS_OPS(OP)
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Fixed rows inside blobs, and directory entries: appended to a wire_out, read from a wire_in until it is empty. */
+#ifndef STRIA_PROTO_ROWS_H
+#define STRIA_PROTO_ROWS_H
+
+#include "proto/types.h"
+#include "proto/wire.h"
+
+/* reclaim: one open */
+struct reclaim_row {
+	struct ino ino;
+	uint64_t handle;
+	uint32_t flags; /* enum open_flags */
+};
+enum { RECLAIM_ROW_BYTES = 20 };
+void reclaim_row_put(struct wire_out *out, const struct reclaim_row *row);
+struct reclaim_row reclaim_row_get(struct wire_in *in);
+
+/* obj_destroy, obj_stat: one object */
+struct object_row {
+	struct ino ino;
+	uint32_t component, stripe;
+};
+enum { OBJECT_ROW_BYTES = 16 };
+void object_row_put(struct wire_out *out, const struct object_row *row);
+struct object_row object_row_get(struct wire_in *in);
+
+/* obj_stat's answer for one object; all zero if it does not exist */
+struct object_stat_row {
+	uint64_t size_bytes, allocated_bytes;
+	int64_t mtime_ns;
+};
+enum { OBJECT_STAT_ROW_BYTES = 24 };
+void object_stat_row_put(struct wire_out *out, const struct object_stat_row *row);
+struct object_stat_row object_stat_row_get(struct wire_in *in);
+
+/* client_list: one client; strings follow their u16 lengths */
+struct client_row {
+	uint64_t client;
+	uint64_t idle_ms; /* since its last renewal */
+	uint32_t pid;
+	struct str host, mountpoint;
+};
+void client_row_put(struct wire_out *out, const struct client_row *row);
+struct client_row client_row_get(struct wire_in *in);
+
+/* readdir: one entry. cookie is that of the entry itself: reading goes on after it. */
+struct dirent_row {
+	uint64_t cookie;
+	struct ino ino;
+	uint8_t type;     /* DT_* as in <dirent.h> */
+	uint8_t has_attr;
+	struct str name;
+	struct attr attr; /* if has_attr */
+};
+enum { DIRENT_ROW_BYTES_MAX = 8 + 8 + 1 + 1 + 2 + NAME_BYTES_MAX + 104 };
+void dirent_row_put(struct wire_out *out, const struct dirent_row *row);
+struct dirent_row dirent_row_get(struct wire_in *in);
+
+#endif
