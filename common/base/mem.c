@@ -79,6 +79,14 @@ void *mem_alloc(size_t len)
 	return header_install(raw, sizeof(struct mem_header), len);
 }
 
+/* Not zeroed: for what is overwritten at once. */
+static void *alloc_raw(size_t len)
+{
+	void *raw = malloc(sizeof(struct mem_header) + len);
+	CHECK_MSG(raw != NULL, "out of memory");
+	return header_install(raw, sizeof(struct mem_header), len);
+}
+
 void *mem_alloc_aligned(size_t align, size_t len)
 {
 	size_t lead = round_up(sizeof(struct mem_header), align);
@@ -101,7 +109,7 @@ void mem_free(void *ptr)
 
 void *mem_realloc(void *ptr, size_t len)
 {
-	void *grown = mem_alloc(len);
+	void *grown = alloc_raw(len);
 	if (ptr != NULL) {
 		size_t old = ((struct mem_header *)ptr - 1)->len;
 		memcpy(grown, ptr, old < len ? old : len);
@@ -112,7 +120,7 @@ void *mem_realloc(void *ptr, size_t len)
 
 void *mem_dup(const void *ptr, size_t len)
 {
-	void *copy = mem_alloc(len);
+	void *copy = alloc_raw(len);
 	if (len > 0)
 		memcpy(copy, ptr, len);
 	return copy;
@@ -151,12 +159,12 @@ void arena_clear(struct arena *arena)
 	arena_fini(arena);
 }
 
-void *arena_alloc(struct arena *arena, size_t len)
+static void *arena_take(struct arena *arena, size_t len)
 {
 	len = round_up(len == 0 ? 1 : len, 16);
 	if (arena->size - arena->used < len) {
 		size_t size = max_u64(len, ARENA_BLOCK_BYTES);
-		struct arena_block *block = mem_alloc(sizeof(*block) + size);
+		struct arena_block *block = alloc_raw(sizeof(*block) + size);
 		block->older = arena->blocks;
 		block->size = size;
 		arena->blocks = block;
@@ -168,9 +176,14 @@ void *arena_alloc(struct arena *arena, size_t len)
 	return ptr;
 }
 
+void *arena_alloc(struct arena *arena, size_t len)
+{
+	return memset(arena_take(arena, len), 0, len);
+}
+
 void *arena_dup(struct arena *arena, const void *ptr, size_t len)
 {
-	void *copy = arena_alloc(arena, len);
+	void *copy = arena_take(arena, len);
 	if (len > 0)
 		memcpy(copy, ptr, len);
 	return copy;
