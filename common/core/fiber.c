@@ -30,6 +30,12 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#else
+#define VALGRIND_STACK_REGISTER(start, end) ((void)(start), (void)(end), 0)
+#endif
+
 /* The C interface of Boost.Context; its headers are C++. */
 struct transfer {
 	void *context;
@@ -79,8 +85,11 @@ static void slab_add(struct stack_pool *pool)
 	CHECK(mprotect(slab->base, PAGE_BYTES, PROT_NONE) == 0);
 	slab->next = pool->slabs;
 	pool->slabs = slab;
-	for (size_t i = STACKS_PER_SLAB; i-- > 0;)
-		stack_put(pool, (char *)slab->base + PAGE_BYTES + i * pool->stack_bytes);
+	for (size_t i = STACKS_PER_SLAB; i-- > 0;) {
+		char *stack = (char *)slab->base + PAGE_BYTES + i * pool->stack_bytes;
+		(void)VALGRIND_STACK_REGISTER(stack, stack + pool->stack_bytes); /* ids are not needed: slabs live as long as the loop */
+		stack_put(pool, stack);
+	}
 }
 
 void *stack_get(struct stack_pool *pool)
