@@ -64,6 +64,11 @@ size_t loop_task_count(const struct loop *loop)
 	return loop->task_count;
 }
 
+uint64_t loop_work_count(const struct loop *loop)
+{
+	return loop->work_count;
+}
+
 void loop_each_task(struct loop *loop, void (*visit)(void *ctx, struct task *task), void *ctx)
 {
 	list_for_each(node, &loop->tasks)
@@ -159,6 +164,7 @@ static void fire_timers(struct loop *loop)
 		struct loop_timer *timer = loop->timers[0];
 		loop_timer_disarm(loop, timer);
 		timer->fire(timer);
+		loop->work_count++;
 	}
 }
 
@@ -168,7 +174,8 @@ uint64_t loop_step(struct loop *loop)
 	loop->running = true;
 	list_for_each_safe(node, tmp, &loop->sources) {
 		struct loop_source *source = CONTAINER_OF(node, struct loop_source, link);
-		source->poll(source);
+		if (source->poll(source))
+			loop->work_count++;
 	}
 	fire_timers(loop);
 	for (int i = 0; i < RUN_PER_STEP_MAX; i++) {
@@ -176,6 +183,7 @@ uint64_t loop_step(struct loop *loop)
 		if (node == NULL)
 			break;
 		loop_run_task(loop, CONTAINER_OF(node, struct task, ready_link));
+		loop->work_count++;
 	}
 	loop->running = false;
 	if (!list_is_empty(&loop->ready))

@@ -29,6 +29,8 @@ uint64_t loop_now_ns(const struct loop *loop); /* the clock's */
 const char *loop_name(const struct loop *loop);
 bool loop_is_running(const struct loop *loop); /* between loop_step's begin and end */
 size_t loop_task_count(const struct loop *loop);
+/* Grows whenever a step found something to do: a source that had something, a timer, a task that ran. Tells a driver whether polling pays. */
+uint64_t loop_work_count(const struct loop *loop);
 
 /* Every live task, for dumps and coverage. */
 struct task;

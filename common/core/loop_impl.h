@@ -38,6 +38,7 @@ struct loop {
 	struct loop_timer **timers; /* binary heap by deadline, then by order of arming */
 	size_t timer_count, timer_capacity;
 	size_t task_count, tasks_max;
+	uint64_t work_count;
 	unsigned no_park_depth;
 	bool running;
 };
