@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The option table: C(name, kind, default, min, max, programs, text). One row is an INI line (`name = value`), a long option
+ * (`--name value`) and, for stria-mount, an `-o name=value`. Kinds: bool, u64, size (bytes; K, M, G, T), time (ns; us, ms, s, m, h; a
+ * bare number is ms), level, text, list (may be repeated). min and max are in the kind's unit; 0, 0 for texts. Defaults are
+ * written as a person would write them. */
+#ifndef C
+#error "define C(name, kind, default, min, max, programs, text) before including conf.def.h"
+#endif
+
+/* all programs */
+C(log, text, "", 0, 0, CONF_ALL, "file that operator lines go to; empty: stderr")
+C(log_level, level, "info", 0, 3, CONF_ALL, "least level that is written: debug, info, warn, error")
+C(pid_file, text, "", 0, 0, CONF_ALL, "file that the process id is written to once the daemon serves; empty: none")
+C(poll, time, "50us", 0, 10000000, CONF_ALL, "how long a loop polls for an answer that is on its way before it sleeps")
+
+/* servers */
+C(store, text, "", 0, 0, CONF_MDS, "directory of the MDT")
+C(listen, text, "tcp://127.0.0.1:0", 0, 0, CONF_MDS, "address to serve at; port 0 picks one")
+C(mgs, text, "", 0, 0, CONF_MDS | CONF_OSS, "address of the management service; empty: this MDT embeds it")
+C(ost, list, "", 0, 0, CONF_OSS, "an OST: DIR@ADDRESS; once for each")
+C(lease, time, "30s", 1000000000, 600000000000, CONF_MDS, "a client not heard of for so long is evicted")
+
+/* mounts */
+C(attr_timeout, time, "500ms", 0, 1000000000, CONF_CLIENT, "how long the kernel may use attributes without asking")
+C(entry_timeout, time, "500ms", 0, 1000000000, CONF_CLIENT, "how long the kernel may use a name without asking")
+C(unstable_max, size, "256M", 1048576, 1099511627776, CONF_CLIENT, "data kept in memory until the OSTs have made it stable")
+C(foreground, bool, "false", 0, 1, CONF_CLIENT, "stay in the foreground")
+C(allow_other, bool, "true", 0, 1, CONF_CLIENT, "let other users in; permissions are checked by Stria")
+C(ro, bool, "false", 0, 1, CONF_CLIENT, "mount read-only")
+#undef C
