@@ -3,12 +3,14 @@
 #include "common/core/rpc.h"
 #include "common/base/check.h"
 #include "common/core/rpc_impl.h"
+#include "common/core/trace.h"
 
 enum { SERVING_MAX_DEFAULT = 1024, WINDOW_DEFAULT = 128 };
 #define SEND_RETRY_NS (50 * NS_PER_US)
 
 static void event_accepted(void *ctx, struct net_conn *net_conn)
 {
+	trace(TRACE_conn_new, 1, 0, 0, NULL);
 	rpc_conn_new(ctx, net_conn);
 }
 
@@ -129,6 +131,7 @@ void rpc_conn_maybe_free(struct rpc_conn *conn)
 
 void rpc_conn_detach(struct rpc_conn *conn, int rc)
 {
+	trace(TRACE_conn_gone, 0, (uint64_t)(int64_t)rc, 0, NULL);
 	list_for_each(node, &conn->calls)
 		CONTAINER_OF(node, struct rpc_call, link)->conn = NULL;
 	if (conn->peer != NULL) {

@@ -2,6 +2,7 @@
  * Calling: peers, their connections on demand, and the wait for a reply. */
 #include "common/base/check.h"
 #include "common/core/rpc_impl.h"
+#include "common/core/trace.h"
 
 #include <stdio.h>
 
@@ -117,6 +118,7 @@ static int exchange(struct rpc_conn *conn, const struct proto_op *op, const void
 	};
 	struct pending pending = {.task = task_current(rpc->env->loop), .arena = args->arena};
 	uint64_t sent_ns = env_now_ns(rpc->env);
+	trace(TRACE_rpc_call, op->number, frame.request, args->opno, NULL);
 	map_insert(&conn->pending, &pending.node, map_hash_u64(frame.request));
 	int rc = rpc_conn_send(conn, &frame, &op->req, req, deadline_ns);
 	while (rc == 0 && !pending.done)
@@ -129,6 +131,7 @@ static int exchange(struct rpc_conn *conn, const struct proto_op *op, const void
 		rpc_conn_close(conn, -ERR_conn_lost);
 	}
 	map_remove(&conn->pending, &pending.node); /* until here it keeps conn alive */
+	trace(TRACE_rpc_called, op->number, frame.request, (uint64_t)(int64_t)rc, NULL);
 	if (args->arena == NULL)
 		mem_free(pending.message);
 	waitq_wake_one(&conn->window);

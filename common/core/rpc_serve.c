@@ -2,6 +2,7 @@
  * Serving: one task a request. hello and ping are answered here; the rest is the node's. */
 #include "common/base/check.h"
 #include "common/core/rpc_impl.h"
+#include "common/core/trace.h"
 
 #define REPLY_SEND_TIMEOUT_NS (10 * NS_PER_S)
 
@@ -120,6 +121,7 @@ static void serve_task(void *arg)
 	uint64_t begin_ns = env_now_ns(rpc->env);
 	int rc = 0;
 	void *rep = NULL;
+	trace(TRACE_rpc_serve, call->frame.op, call->frame.client, call->frame.opno, NULL);
 	if (call->op == NULL) {
 		rc = fail(ERR_unknown_op);
 	} else {
@@ -136,6 +138,7 @@ static void serve_task(void *arg)
 		count->served_failed += rc < 0;
 		count->served_ns += env_now_ns(rpc->env) - begin_ns;
 	}
+	trace(TRACE_rpc_served, call->frame.op, call->frame.client, (uint64_t)(int64_t)rc, NULL);
 	reply(call, rc, rep);
 	call_free(call);
 }
