@@ -87,10 +87,31 @@ int ofi_mr_open(struct net *net_, void *base, size_t len, unsigned access, struc
 	return 0;
 }
 
+/* Is the peer in the middle of an RMA with this key, as far as it told us? */
+static bool is_inside(const struct ofi_conn *conn, uint64_t key)
+{
+	if (conn->is_write_open && conn->write_key == key)
+		return true;
+	for (uint32_t i = conn->reads_done; i != conn->reads_begun; i++)
+		if (conn->read_keys[i % OFI_READS_OPEN_MAX] == key)
+			return true;
+	return false;
+}
+
 static void mr_close_on_loop(void *arg)
 {
 	struct ofi_mr *mr = arg;
+	struct ofi_net *net = CONTAINER_OF(mr->mr.net, struct ofi_net, net);
 	CHECK(fi_close(&mr->fid->fid) == 0); /* else the peer could still reach memory that is about to be reused */
+	if (!net->announces)
+		return;
+	while (ofi_cq_pull(net)) /* until every announcement that libfabric has read is known to us */
+		;
+	list_for_each_safe(node, tmp, &net->conns) {
+		struct ofi_conn *conn = CONTAINER_OF(node, struct ofi_conn, link);
+		if (is_inside(conn, mr->key))
+			ofi_conn_kill(conn, -ERR_conn_lost);
+	}
 }
 
 void ofi_mr_close(struct net_mr *mr_)
@@ -187,7 +208,18 @@ static void rma_post_on_loop(void *arg)
 		call->rc = -FI_EAGAIN;
 		return;
 	}
+	if (net->announces) {
+		uint8_t announce[OFI_ANNOUNCE_BYTES];
+		ofi_put_prefix(conn, call->is_write ? OFI_WRITE_BEGINS : OFI_READ_BEGINS, announce);
+		store_le64(announce + OFI_PREFIX_BYTES, call->key);
+		call->rc = fi_inject(conn->ep, announce, sizeof(announce), 0);
+		if (call->rc < 0)
+			return;
+	}
 	struct ofi_xfer *xfer = rma_get(net);
+	xfer->is_read = !call->is_write;
+	xfer->read_index = conn->reads_announced;
+	conn->reads_announced += xfer->is_read; /* also of one that is not posted after all: it counts as done */
 	xfer->conn = conn;
 	xfer->wait = call->wait;
 	xfer->rc = 0;

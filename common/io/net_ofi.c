@@ -186,6 +186,47 @@ static bool graveyard_sweep(struct ofi_net *net)
 	return any;
 }
 
+/* ---- prefixes: see enum ofi_kind ------------------------------------------------------------------------------- */
+
+void ofi_put_prefix(const struct ofi_conn *conn, enum ofi_kind kind, uint8_t prefix[OFI_PREFIX_BYTES])
+{
+	uint32_t reads_done = conn->reads_announced;
+	list_for_each(node, &conn->rmas) { /* oldest first */
+		const struct ofi_xfer *xfer = CONTAINER_OF(node, struct ofi_xfer, link);
+		if (xfer->is_read) {
+			reads_done = xfer->read_index;
+			break;
+		}
+	}
+	store_le32(prefix, kind);
+	store_le32(prefix + 4, reads_done);
+}
+
+/* Looks at a message as soon as it is pulled, long before its turn comes. False: rubbish. */
+static bool take_prefix(struct ofi_conn *conn, const uint8_t *msg, size_t len)
+{
+	if (len < OFI_PREFIX_BYTES)
+		return false;
+	uint32_t kind = load_le32(msg), reads_done = load_le32(msg + 4);
+	if (reads_done - conn->reads_done > conn->reads_begun - conn->reads_done)
+		return false;
+	conn->reads_done = reads_done;
+	conn->is_write_open = false;
+	if (kind == OFI_DATA)
+		return true;
+	if (len != OFI_ANNOUNCE_BYTES)
+		return false;
+	if (kind == OFI_WRITE_BEGINS) {
+		conn->is_write_open = true;
+		conn->write_key = load_le64(msg + OFI_PREFIX_BYTES);
+		return true;
+	}
+	if (kind != OFI_READ_BEGINS || conn->reads_begun - conn->reads_done == OFI_READS_OPEN_MAX)
+		return false;
+	conn->read_keys[conn->reads_begun++ % OFI_READS_OPEN_MAX] = load_le64(msg + OFI_PREFIX_BYTES);
+	return true;
+}
+
 /* ---- completions ---------------------------------------------------------------------------------------------- */
 
 static void send_completed(struct ofi_xfer *xfer)
@@ -222,10 +263,11 @@ static void recv_completed(struct ofi_xfer *xfer)
 	}
 	if (conn->state == CONN_ACCEPTING)
 		show(conn);
-	if (conn->state == CONN_OPEN) {
+	if (conn->state == CONN_OPEN && load_le32(xfer->buf) == OFI_DATA) {
 		if (conn->unanswered > 0)
 			set_unanswered(conn, conn->unanswered - 1);
-		net->net.events->message(net->net.events_ctx, &conn->conn, xfer->buf, xfer->len);
+		net->net.events->message(net->net.events_ctx, &conn->conn, xfer->buf + OFI_PREFIX_BYTES,
+					 xfer->len - OFI_PREFIX_BYTES);
 	}
 	if (conn->state == CONN_OPEN && post_recv(conn, xfer) < 0)
 		ofi_conn_kill(conn, -ERR_conn_lost);
@@ -236,6 +278,8 @@ static void completed(struct ofi_net *net, struct ofi_xfer *xfer, size_t len, in
 	list_remove(&xfer->link);
 	switch (xfer->kind) {
 	case XFER_RECV:
+		if (rc == 0 && !take_prefix(xfer->conn, xfer->buf, len))
+			rc = fail(ERR_malformed);
 		break;
 	case XFER_SEND:
 		xfer->conn->send_count--;
@@ -527,6 +571,8 @@ struct send_call {
 
 static void copy_parts(uint8_t *to, const struct send_call *call)
 {
+	ofi_put_prefix(call->conn, OFI_DATA, to);
+	to += OFI_PREFIX_BYTES;
 	if (call->head.len > 0)
 		memcpy(to, call->head.ptr, call->head.len);
 	if (call->body.len > 0)
@@ -538,7 +584,7 @@ static void send_on_loop(void *arg)
 	struct send_call *call = arg;
 	struct ofi_conn *conn = call->conn;
 	struct ofi_net *net = conn->net;
-	size_t len = call->head.len + call->body.len;
+	size_t len = OFI_PREFIX_BYTES + call->head.len + call->body.len;
 	ssize_t rc;
 	uint8_t small[256];
 	if (len <= sizeof(small) && len <= net->info->tx_attr->inject_size) {
@@ -662,7 +708,7 @@ int net_ofi_new(struct loop *loop, const struct net_ofi_opts *opts, struct net *
 	list_init(&net->free_rmas);
 	list_init(&net->rma_blocks);
 	ofi_pool_init(&net->small, OFI_SMALL_BYTES, SMALL_PER_SLAB, or_default(opts->send_small_max, 4096));
-	ofi_pool_init(&net->large, NET_MSG_BYTES_MAX, LARGE_PER_SLAB, or_default(opts->send_large_max, 512));
+	ofi_pool_init(&net->large, NET_MSG_BYTES_MAX + OFI_PREFIX_BYTES, LARGE_PER_SLAB, or_default(opts->send_large_max, 512));
 	int rc = ofi_open(net, error_text);
 	if (rc < 0) {
 		ofi_shut(net);

@@ -23,14 +23,22 @@
 
 enum {
 	OFI_RECV_COUNT = 8,            /* posted receive buffers of a connection */
-	OFI_RECV_BYTES = NET_MSG_BYTES_MAX,
+	OFI_PREFIX_BYTES = 8,          /* before each message: enum ofi_kind, 3 zeros, number of reads done (u32) */
+	OFI_ANNOUNCE_BYTES = 16,       /* the prefix and a key */
+	OFI_RECV_BYTES = NET_MSG_BYTES_MAX + OFI_PREFIX_BYTES,
 	OFI_SMALL_BYTES = 4096,
 	OFI_SENDS_PER_CONN_MAX = 64,   /* so that one stuck peer cannot take the whole pool */
 	OFI_RMAS_PER_CONN_MAX = 64,    /* further ones wait in their tasks */
+	OFI_READS_OPEN_MAX = 256,      /* announced by the peer and not yet told to be done; more is rubbish */
 	OFI_FLUSH_NS_MAX = 1000 * 1000 * 1000, /* see graveyard_sweep */
 };
 
 enum ofi_conn_state { CONN_CONNECTING, CONN_HELD, CONN_ACCEPTING, CONN_OPEN, CONN_DEAD };
+
+/* What a message is. Over tcp a region that is closed may still be written or read by an RMA whose header libfabric has taken in already, and
+ * nothing tells us so. Hence each RMA is announced by a small message just before it: the stream is ordered, so a write is over when the next
+ * message arrives, and a read when the peer says how many are done. mr_close cuts the connections that are inside the region. */
+enum ofi_kind { OFI_DATA = 1, OFI_WRITE_BEGINS, OFI_READ_BEGINS };
 
 enum ofi_xfer_kind { XFER_RECV, XFER_SEND, XFER_RMA };
 
@@ -44,6 +52,8 @@ struct ofi_xfer {
 	void *desc;
 	struct ofi_pool *pool;      /* of a send */
 	struct ofi_rma_wait *wait;  /* of an RMA: on its task's stack; NULL once that was told */
+	bool is_read;               /* of an RMA */
+	uint32_t read_index;        /* of an announced read */
 	size_t len;                 /* completed receive: bytes */
 	int rc;                     /* completed: 0 or negative */
 };
@@ -79,6 +89,11 @@ struct ofi_conn {
 	unsigned pins;              /* tasks that look at it between parks */
 	unsigned unanswered;        /* sends since the last receive */
 	uint64_t dead_since_ns;
+	uint32_t reads_announced;   /* by us */
+	bool is_write_open;         /* the peer is inside the region with this key */
+	uint64_t write_key;
+	uint32_t reads_begun, reads_done; /* by the peer; keys of those in between: */
+	uint64_t read_keys[OFI_READS_OPEN_MAX];
 	uint8_t *recv_mem;
 	struct fid_mr *recv_mr;
 	struct ofi_xfer recv_xfers[OFI_RECV_COUNT];
@@ -120,6 +135,7 @@ struct ofi_net {
 	size_t connecting_count;
 	size_t unanswered;        /* sum over connections: answers that may come soon */
 	bool wants_local_mr, uses_virt_addr, uses_prov_key;
+	bool announces;           /* see enum ofi_kind: not where closing a region stops what is inside it (verbs) */
 };
 
 #define OFI_API_VERSION FI_VERSION(1, 15)
@@ -132,6 +148,9 @@ int ofi_error(ssize_t rc);
 /* Read what the completion queue has into net->completed. Never calls the owner. */
 bool ofi_cq_pull(struct ofi_net *net);
 void ofi_update_in_flight(struct ofi_net *net);
+
+/* The prefix of a message that goes out now. */
+void ofi_put_prefix(const struct ofi_conn *conn, enum ofi_kind kind, uint8_t prefix[OFI_PREFIX_BYTES]);
 
 /* bulk_ofi.c */
 int ofi_mr_open(struct net *net, void *base, size_t len, unsigned access, struct net_mr **ret_mr);

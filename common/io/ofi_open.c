@@ -80,6 +80,7 @@ int ofi_open(struct ofi_net *net, char error_text[IO_ERROR_TEXT_BYTES])
 	net->wants_local_mr = (mr_mode & FI_MR_LOCAL) != 0;
 	net->uses_virt_addr = (mr_mode & FI_MR_VIRT_ADDR) != 0;
 	net->uses_prov_key = (mr_mode & FI_MR_PROV_KEY) != 0;
+	net->announces = strcmp(net->provider, "tcp") == 0;
 	return 0;
 failed:
 	(void)snprintf(error_text, IO_ERROR_TEXT_BYTES, "libfabric provider \"%s\"%s%s: %s: %s", net->provider,
