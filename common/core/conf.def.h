@@ -14,10 +14,14 @@ C(pid_file, text, "", 0, 0, CONF_ALL, "file that the process id is written to on
 C(poll, time, "50us", 0, 10000000, CONF_ALL, "how long a loop polls for an answer that is on its way before it sleeps")
 
 /* servers */
-C(store, text, "", 0, 0, CONF_MDS, "directory of the MDT")
+C(store, text, "", 0, 0, CONF_MDS | CONF_OSS, "directory of the MDT; of an OST only with --format")
 C(listen, text, "tcp://127.0.0.1:0", 0, 0, CONF_MDS, "address to serve at; port 0 picks one")
 C(mgs, text, "", 0, 0, CONF_MDS | CONF_OSS, "address of the management service; empty: this MDT embeds it")
 C(ost, list, "", 0, 0, CONF_OSS, "an OST: DIR@ADDRESS; once for each")
+C(format, bool, "false", 0, 1, CONF_MDS | CONF_OSS, "make an empty store instead of serving one (what stria-admin format runs)")
+C(fsname, text, "stria", 0, 0, CONF_MDS | CONF_OSS, "with --format: name of the file system, 1 to 8 letters and digits")
+C(index, u64, "0", 0, 65534, CONF_MDS | CONF_OSS, "with --format: index of the target")
+C(cluster, text, "", 0, 0, CONF_MDS, "with --format: uuid of the cluster; empty: a new one")
 C(lease, time, "30s", 1000000000, 600000000000, CONF_MDS, "a client not heard of for so long is evicted")
 
 /* mounts */
