@@ -122,7 +122,7 @@ int proto_decode(const struct proto_msg *msg, uint16_t version, struct blob body
 size_t proto_bytes_max(const struct proto_msg *msg);
 
 /* A struct attr by itself, as in dirents. */
-enum { WIRE_ATTR_BYTES = 104 };
+enum { WIRE_ATTR_BYTES = 96 };
 void wire_put_attr(struct wire_out *out, const struct attr *attr);
 struct attr wire_get_attr(struct wire_in *in);
 

@@ -53,7 +53,7 @@ struct dirent_row {
 	struct str name;
 	struct attr attr; /* if has_attr */
 };
-enum { DIRENT_ROW_BYTES_MAX = 8 + 8 + 1 + 1 + 2 + NAME_BYTES_MAX + 104 };
+enum { DIRENT_ROW_BYTES_MAX = 8 + 8 + 1 + 1 + 2 + NAME_BYTES_MAX + 96 };
 void dirent_row_put(struct wire_out *out, const struct dirent_row *row);
 struct dirent_row dirent_row_get(struct wire_in *in);
 
