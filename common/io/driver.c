@@ -2,7 +2,8 @@
  * The thread of a loop: step, poll briefly, sleep. Owns the decision when to sleep, and nothing else.
  *
  * A sleep and a wake cost 25 to 35 us, a poll about 1 us. So while a source expects something, poll for up to spin_max_ns, if in the
- * past enough of such waits were shorter than that: `payoff` is their moving average. It is learned from sleeps as well as from
+ * past enough of the waits for that source were shorter than that: `payoff` is their moving average, one for each source, because disks are
+ * slower than peers. It is learned from sleeps as well as from
  * polling (a sleep that was short would have been a hit), so a driver that has stopped polling notices when it should begin again.
  * Each poll yields the processor; when the yield takes long, another process wanted it - perhaps the very one we wait for - and sleeping
  * is better. */
@@ -20,10 +21,18 @@ enum {
 	SPIN_MAX_NS = 50 * 1000,
 	WAKE_COST_NS = 40 * 1000,   /* a sleep measured this much longer than spin_max_ns would still have been a hit */
 	YIELD_LONG_NS = 30 * 1000,  /* a yield that took this long let somebody else run */
+	CROWDED_IDLES = 32,         /* then so many idle times are slept through at once */
 	PAYOFF_ONE = 1024,          /* fixed point 1.0 */
 	PAYOFF_MIN = PAYOFF_ONE / 4, /* poll when at least every fourth wait is short */
 	PAYOFF_WEIGHT = 16,         /* a new observation counts one part in this */
 	SLEEP_NS_MAX = 1000 * 1000 * 1000, /* look around once a second, come what may */
+};
+
+/* What waiting for a source was like. */
+struct habit {
+	const struct loop_source *source;
+	bool expecting; /* in the present idle time */
+	int payoff;     /* 0..PAYOFF_ONE */
 };
 
 struct driver {
@@ -32,7 +41,9 @@ struct driver {
 	int signal_fd; /* -1: none */
 	bool stopped;
 	uint64_t spin_max_ns;
-	int payoff;
+	struct habit habits[SOURCES_MAX];
+	size_t habit_count;
+	unsigned crowded_left; /* idle times to come without polling */
 	struct driver_stats stats;
 };
 
@@ -44,7 +55,6 @@ struct driver *driver_new(struct loop *loop)
 	CHECK_MSG(driver->stop_fd >= 0, "no file descriptor for a driver at start");
 	driver->signal_fd = -1;
 	driver->spin_max_ns = SPIN_MAX_NS;
-	driver->payoff = PAYOFF_ONE;
 	return driver;
 }
 
@@ -83,17 +93,42 @@ void driver_set_spin_max_ns(struct driver *driver, uint64_t spin_max_ns)
 	driver->spin_max_ns = spin_max_ns;
 }
 
-static void learn(struct driver *driver, bool was_short)
+static struct habit *habit_of(struct driver *driver, const struct loop_source *source)
 {
-	driver->payoff += ((was_short ? PAYOFF_ONE : 0) - driver->payoff) / PAYOFF_WEIGHT;
+	for (size_t i = 0; i < driver->habit_count; i++)
+		if (driver->habits[i].source == source)
+			return &driver->habits[i];
+	if (driver->habit_count == SOURCES_MAX)
+		driver->habit_count = 0; /* sources came and went: begin anew */
+	struct habit *habit = &driver->habits[driver->habit_count++];
+	*habit = (struct habit){.source = source, .payoff = PAYOFF_ONE};
+	return habit;
 }
 
-static bool is_expecting(struct driver *driver)
+static void learn(struct driver *driver, bool was_short)
 {
-	list_for_each(node, loop_sources(driver->loop))
-		if (CONTAINER_OF(node, struct loop_source, link)->in_flight)
-			return true;
-	return false;
+	for (size_t i = 0; i < driver->habit_count; i++) {
+		struct habit *habit = &driver->habits[i];
+		if (habit->expecting)
+			habit->payoff += ((was_short ? PAYOFF_ONE : 0) - habit->payoff) / PAYOFF_WEIGHT;
+		habit->expecting = false;
+	}
+}
+
+/* Notes who expects something; is polling for one of them worth it? */
+static bool polling_pays(struct driver *driver, bool *ret_expecting)
+{
+	bool pays = false;
+	list_for_each(node, loop_sources(driver->loop)) {
+		const struct loop_source *source = CONTAINER_OF(node, struct loop_source, link);
+		if (!source->in_flight)
+			continue;
+		struct habit *habit = habit_of(driver, source);
+		habit->expecting = true;
+		pays |= habit->payoff >= PAYOFF_MIN;
+		*ret_expecting = true;
+	}
+	return pays;
 }
 
 static bool sources_prepare_sleep(struct driver *driver)
@@ -131,7 +166,7 @@ static void wait_for_events(struct driver *driver, uint64_t deadline_ns)
 
 /* The state of one idle time: from the last work on. */
 struct idle {
-	bool active, expecting, spun;
+	bool active, expecting, spun, slept, crowded;
 	uint64_t since_ns;
 };
 
@@ -140,9 +175,8 @@ static void idle_end(struct driver *driver, struct idle *idle)
 	if (!idle->active)
 		return;
 	uint64_t idle_ns = loop_now_ns(driver->loop) - idle->since_ns;
-	bool slept = driver->stats.sleeps > 0 && !idle->spun;
 	if (idle->expecting)
-		learn(driver, idle_ns < driver->spin_max_ns + (slept ? WAKE_COST_NS : 0));
+		learn(driver, idle_ns < driver->spin_max_ns + (idle->slept ? WAKE_COST_NS : 0));
 	*idle = (struct idle){0};
 }
 
@@ -150,16 +184,21 @@ static void idle_end(struct driver *driver, struct idle *idle)
 static bool should_spin(struct driver *driver, struct idle *idle)
 {
 	uint64_t now_ns = loop_now_ns(driver->loop);
-	if (!idle->active)
-		*idle = (struct idle){.active = true, .since_ns = now_ns};
-	if (driver->spin_max_ns == 0 || !is_expecting(driver))
+	if (!idle->active) {
+		*idle = (struct idle){.active = true, .since_ns = now_ns, .crowded = driver->crowded_left > 0};
+		driver->crowded_left -= driver->crowded_left > 0;
+	}
+	if (driver->spin_max_ns == 0 || now_ns - idle->since_ns >= driver->spin_max_ns)
 		return false;
-	idle->expecting = true;
-	if (driver->payoff < PAYOFF_MIN || now_ns - idle->since_ns >= driver->spin_max_ns)
+	if (!polling_pays(driver, &idle->expecting) || idle->crowded)
 		return false;
 	idle->spun = true;
 	(void)sched_yield();
-	return loop_now_ns(driver->loop) - now_ns < YIELD_LONG_NS;
+	if (loop_now_ns(driver->loop) - now_ns < YIELD_LONG_NS)
+		return true;
+	idle->crowded = true;
+	driver->crowded_left = CROWDED_IDLES;
+	return false;
 }
 
 bool driver_run_until(struct driver *driver, bool (*done)(void *ctx), void *ctx)
@@ -190,6 +229,7 @@ bool driver_run_until(struct driver *driver, bool (*done)(void *ctx), void *ctx)
 		driver->stats.sleeps++;
 		if (idle.spun)
 			driver->stats.spin_ns += loop_now_ns(driver->loop) - idle.since_ns;
+		idle.slept = true;
 		wait_for_events(driver, deadline_ns);
 	}
 	return false;

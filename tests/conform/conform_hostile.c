@@ -234,12 +234,13 @@ static void talk_task(void *arg)
 	connect_task(host);
 	struct rma offer = net->ops->mr_describe(host->mr, 0, AREA_BYTES);
 	for (int i = 0; i < 20 && host->conn != NULL; i++) {
-		(void)net->ops->send(host->conn, blob_of(buf, (size_t)i * 1000), blob_of(&offer, i % 2 ? sizeof(offer) : 5));
+		(void)net->ops->send(host->conn, blob_of(buf, (size_t)i * 1000 + 1), blob_of(&offer, 5));
 		task_sleep(net->loop, NS_PER_MS);
 	}
 	if (host->conn != NULL)
-		net->ops->send(host->conn, blob_of(&offer, sizeof(offer)), blob_of(NULL, 0));
-	task_sleep(net->loop, 20 * NS_PER_MS);
+		(void)net->ops->send(host->conn, blob_of(&offer, sizeof(offer)), blob_of(NULL, 0));
+	for (int i = 0; i < 200 && host->conn != NULL && host->messages == 0; i++)
+		task_sleep(net->loop, NS_PER_MS); /* until the server says that it has moved its bulk */
 	if (host->conn != NULL)
 		net->ops->close(host->conn);
 	host->conn = NULL;
@@ -261,6 +262,8 @@ static void serve_bulk_task(void *arg)
 		(void)net->ops->rma_read(host->conn, host->mr, 0, offered, len); /* may fail: the case is damage */
 		if (host->conn != NULL)
 			(void)net->ops->rma_write(host->conn, host->mr, 0, offered, len);
+		if (host->conn != NULL)
+			(void)net->ops->send(host->conn, blob_of("moved", 5), blob_of(NULL, 0));
 	}
 	host->rc = 1;
 }
@@ -283,7 +286,7 @@ static void damage(struct conform_world *world, struct rng *rng, uint64_t round)
 	conform_task(world, server.node, listen_task, &server);
 	struct proxy proxy = {.rng = rng, .done = talk_is_done, .ctx = &client};
 	/* mostly in the beginning, where connections are made, then anywhere */
-	proxy.damage_at = round < 120 ? round * 3 : rng_below(rng, 1000000);
+	proxy.damage_at = round < 100 ? round * 4 : rng_below(rng, 600000);
 	proxy_open(&proxy, &server, client.address);
 	task_spawn(server.node->loop, "serve", serve_bulk_task, &server);
 	task_spawn(client.node->loop, "talk", talk_task, &client);
@@ -304,7 +307,7 @@ static void damaged_bytes(struct conform_world *world)
 {
 	struct rng rng;
 	rng_init(&rng, 2);
-	for (uint64_t round = 0; round < 250; round++)
+	for (uint64_t round = 0; round < 160; round++)
 		damage(world, &rng, round);
 }
 

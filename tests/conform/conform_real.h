@@ -7,5 +7,7 @@
 
 /* Processes that are killed or stopped, and peers that speak rubbish. */
 void conform_hostile(struct conform_world *world);
+/* The driver, threads, kcache, and error texts. */
+void conform_driver(void);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The contract tests on the real seams: conform_real net|disk|kv|net-hostile [case]. All nodes of a test are in this process, each with
+ * The contract tests on the real seams: conform_real net|disk|kv|hostile|driver. All nodes of a test are in this process, each with
  * a loop of its own, stepped in turn. */
 #include "common/io/io.h"
 #include "tests/conform/conform.h"
@@ -146,8 +146,10 @@ int main(int argc, char **argv)
 		conform_kv(&real.world);
 	else if (strcmp(what, "hostile") == 0)
 		conform_hostile(&real.world);
+	else if (strcmp(what, "driver") == 0)
+		conform_driver();
 	else
-		(void)fprintf(stderr, "usage: conform_real net|disk|kv|hostile\n");
+		(void)fprintf(stderr, "usage: conform_real net|disk|kv|hostile|driver\n");
 	(void)nftw(real.root, remove_one, 16, FTW_DEPTH | FTW_PHYS); /* what stays is in TMPDIR */
 	return 0;
 }
