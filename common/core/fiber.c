@@ -163,10 +163,7 @@ static void trampoline(struct transfer transfer)
 
 void fiber_init_thread(struct fiber *fiber)
 {
-	*fiber = (struct fiber){0};
-#ifdef WITH_TSAN
-	fiber->tsan_fiber = __tsan_get_current_fiber();
-#endif
+	*fiber = (struct fiber){.is_thread = true};
 }
 
 void fiber_init(struct fiber *fiber, void *stack, size_t stack_bytes, void (*entry)(void *arg), void *arg)
@@ -193,6 +190,10 @@ void fiber_switch(struct fiber *from, struct fiber *to)
 {
 	struct handover handover = {.from = from, .to = to};
 	void *fake_stack = NULL;
+	if (from->is_thread) { /* perhaps another thread than last time: learn anew what it is */
+		from->stack_bottom = NULL;
+		from->tsan_fiber = NULL;
+	}
 #ifdef WITH_ASAN
 	__sanitizer_start_switch_fiber(&fake_stack, to->stack_bottom, to->stack_bytes);
 #endif

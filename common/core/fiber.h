@@ -4,6 +4,7 @@
 #ifndef STRIA_CORE_FIBER_H
 #define STRIA_CORE_FIBER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,7 @@ struct fiber {
 	size_t stack_bytes;
 	void *asan_fake_stack;
 	void *tsan_fiber;
+	bool is_thread; /* not ours: the stack of whatever thread runs the loop */
 };
 /* The thread's own stack as a fiber: filled in by the first switch away from it. */
 void fiber_init_thread(struct fiber *fiber);
