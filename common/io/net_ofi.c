@@ -2,8 +2,9 @@
  * The net seam over libfabric's connected endpoints (FI_EP_MSG): connections and messages. ofi.h has the life of a connection.
  *
  * FI_EP_MSG, because only it reports a dead peer and lets a hung one be cut off. Progress is manual: everything happens inside poll, on
- * the loop. Whatever a peer sends ends at worst its own connection. What libfabric may still complete after an endpoint was closed
- * stays allocated in the graveyard until it has. */
+ * the loop. Whatever a peer sends us ends at worst its own connection; but libfabric's tcp provider (1.17) believes the headers of
+ * its own protocol once a connection is made, so a peer that forges those can crash us: keep the port from strangers. What libfabric may
+ * still complete after an endpoint was closed stays allocated in the graveyard until it has. */
 #include "common/base/check.h"
 #include "common/io/ofi.h"
 #include "common/io/ofi_open.h"
