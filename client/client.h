@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The client core: one mount, as a library. FUSE (fuse_*.c) is thin over it; the simulator's kernel model calls it in the same way.
+ *
+ * Every operation runs in a task of the client's loop and parks. It waits for servers that are away (hard mount) until they answer, or until it is
+ * interrupted. Results are 0 or more, or -errno / -ERR_*; err_to_errno gives what an application sees. Kernel-side caching is the caller's: results
+ * say for how long it may cache what it was told. Inodes are named by number; the core keeps a node for as long as the kernel holds lookups on
+ * it, it is open, or has unsaved state. */
+#ifndef STRIA_CLIENT_CLIENT_H
+#define STRIA_CLIENT_CLIENT_H
+
+#include "common/base/bytes.h"
+#include "common/core/env.h"
+#include "common/core/log.h"
+#include "common/core/task.h"
+#include "proto/proto.h"
+
+struct client;
+struct client_file;
+struct client_buf;
+
+struct client_conf {
+	const char *mgs;         /* net address(es) of the MGS, separated by commas */
+	const char *fsname;
+	const char *host, *mountpoint; /* for people */
+	uint32_t pid;
+	uint32_t buffers;        /* I/O buffers of 1 MiB; 0: 160 */
+	uint64_t unstable_bytes_max; /* written but not committed data kept for replay; 0: 96 MiB */
+	uint32_t inline_bytes_max;   /* data up to this travels inside messages; 0: 16 KiB; at most 64 KiB */
+	uint64_t attr_ttl_ns, entry_ttl_ns; /* that the kernel may cache; 0: 500 ms */
+	struct log *log;         /* may be NULL */
+};
+
+/* `env` is borrowed for the client's life. */
+struct client *client_new(struct env *env, const struct client_conf *conf);
+/* Parks: joins the cluster, has a map and a first answer from the root. Tries for ever; errors that repeating cannot mend: EINVAL (fsname), ERR_version. */
+int client_start(struct client *client);
+/* Parks: everything written becomes durable (as far as servers answer until deadline_ns), opens are given back, the MGS is told. */
+int client_stop(struct client *client, uint64_t deadline_ns);
+void client_free(struct client *client);
+
+/* Who asks, and whether he still wants it. On the stack of the task; lives through one operation. */
+struct client_op {
+	uint32_t uid, gid;
+	/* Supplementary groups, fetched only when an answer depends on them: little-endian u32s; returns how many (GROUPS_MAX at most). NULL: none. */
+	uint32_t (*groups)(struct client_op *op, uint8_t ret_le32[GROUPS_MAX * 4]);
+	struct task *task;     /* set by the operation */
+	bool interrupted;      /* a signal is pending: waits end with EINTR where nothing was sent yet */
+	bool killed;           /* the process is dying: mutations already sent are abandoned too; they complete in the background */
+	bool is_admin;         /* calls of the mount itself */
+};
+/* From another task or a source of the same loop. */
+void client_op_interrupt(struct client_op *op, bool killed);
+
+struct client_entry {
+	struct attr attr;
+	uint64_t attr_ttl_ns, entry_ttl_ns;
+};
+
+/* ---- buffers --------------------------------------------------------------------------------------------------
+ * 1 MiB each, page-aligned, registered with the net, with room for a header in front. Reference-counted: written data stays in its buffer until it is stable. */
+enum { CLIENT_BUF_BYTES = 1 << 20, CLIENT_BUF_HEADROOM = 4096 };
+uint8_t *client_buf_ptr(struct client_buf *buf); /* CLIENT_BUF_HEADROOM bytes before it are writable too */
+/* NULL: none free now. One reference. */
+struct client_buf *client_buf_try_get(struct client *client);
+/* Parks until there is one. */
+struct client_buf *client_buf_get(struct client *client);
+void client_buf_put(struct client_buf *buf);
+/* fn(ctx) is called on the loop when buffers come free after client_buf_try_get found none. */
+void client_buf_on_free(struct client *client, void (*fn)(void *ctx), void *ctx);
+
+/* ---- names and inodes ----------------------------------------------------------------------------------------- */
+/* Those that return an entry count one lookup on its inode, given back by client_forget. */
+int client_lookup(struct client *client, struct client_op *op, struct ino parent, struct str name, struct client_entry *ret_entry);
+void client_forget(struct client *client, struct ino ino, uint64_t lookups); /* does not park */
+int client_getattr(struct client *client, struct client_op *op, struct ino ino, struct client_entry *ret_entry);
+struct client_setattr {
+	uint32_t valid; /* enum setattr_valid */
+	uint32_t mode, uid, gid;
+	uint64_t size_bytes;
+	int64_t atime_ns, mtime_ns;
+	struct client_file *file; /* a size change through an open file; NULL: by name */
+};
+int client_setattr(struct client *client, struct client_op *op, struct ino ino, const struct client_setattr *set,
+		   struct client_entry *ret_entry);
+int client_mkdir(struct client *client, struct client_op *op, struct ino parent, struct str name, uint32_t mode,
+		 struct client_entry *ret_entry);
+int client_mknod(struct client *client, struct client_op *op, struct ino parent, struct str name, uint32_t mode, uint32_t rdev,
+		 struct client_entry *ret_entry);
+int client_symlink(struct client *client, struct client_op *op, struct ino parent, struct str name, struct str target,
+		   struct client_entry *ret_entry);
+/* The target is in arena. */
+int client_readlink(struct client *client, struct client_op *op, struct ino ino, struct arena *arena, struct str *ret_target);
+int client_link(struct client *client, struct client_op *op, struct ino ino, struct ino parent, struct str name,
+		struct client_entry *ret_entry);
+int client_unlink(struct client *client, struct client_op *op, struct ino parent, struct str name);
+int client_rmdir(struct client *client, struct client_op *op, struct ino parent, struct str name);
+int client_rename(struct client *client, struct client_op *op, struct ino parent, struct str name, struct ino new_parent,
+		  struct str new_name, uint32_t flags);
+
+struct client_dirent {
+	struct str name;
+	struct ino ino;
+	uint64_t cookie; /* to go on after this entry */
+	uint8_t type;    /* DT_* */
+	bool has_entry;
+	struct client_entry entry; /* with `plus`; not for "." and ".." */
+};
+/* Entries after `cookie` (0: from the start; "." has 1, ".." 2), each given to fill, until fill returns false or enough came. Returns 0; no fill call: the end. An
+ * entry with has_entry that fill took counts one lookup. */
+int client_readdir(struct client *client, struct client_op *op, struct ino dir, uint64_t cookie, bool plus, uint32_t bytes_max,
+		   bool (*fill)(void *ctx, const struct client_dirent *dirent), void *ctx);
+
+struct client_statfs {
+	uint64_t total_bytes, free_bytes, available_bytes;
+	uint64_t inodes_used, inodes_free;
+};
+int client_statfs(struct client *client, struct client_op *op, struct client_statfs *ret_statfs);
+
+/* Values and names are in arena. "stria.…" names are virtual (common/cluster/vxattr.h). ENODATA, ERANGE is the caller's. */
+int client_getxattr(struct client *client, struct client_op *op, struct ino ino, struct str name, struct arena *arena,
+		    struct blob *ret_value);
+int client_setxattr(struct client *client, struct client_op *op, struct ino ino, struct str name, struct blob value, uint32_t flags);
+int client_listxattr(struct client *client, struct client_op *op, struct ino ino, struct arena *arena, struct blob *ret_names);
+int client_removexattr(struct client *client, struct client_op *op, struct ino ino, struct str name);
+
+/* ---- open files ----------------------------------------------------------------------------------------------- */
+/* flags: enum open_flags. The file is owned until client_release. */
+int client_open(struct client *client, struct client_op *op, struct ino ino, uint32_t flags, struct client_file **ret_file);
+int client_create(struct client *client, struct client_op *op, struct ino parent, struct str name, uint32_t mode, uint32_t flags,
+		  struct client_entry *ret_entry, struct client_file **ret_file);
+struct ino client_file_ino(const struct client_file *file);
+uint32_t client_file_flags(const struct client_file *file);
+/* Up to len (CLIENT_BUF_BYTES at most) bytes from offset into buf at its start; returns how many: fewer only at the end of the file. */
+int64_t client_read(struct client *client, struct client_op *op, struct client_file *file, uint64_t offset, struct client_buf *buf,
+		    size_t len);
+/* All of [data, data+len), which lies in buf, or fails: ENOSPC, EFBIG, EIO, EBADF. Returns len. Not durable before client_fsync. */
+int64_t client_write(struct client *client, struct client_op *op, struct client_file *file, uint64_t offset, struct client_buf *buf,
+		     const uint8_t *data, size_t len);
+/* At each close(2): errors of earlier writes that nobody was told of. */
+int client_flush(struct client *client, struct client_op *op, struct client_file *file);
+/* Data and size are durable. datasync is treated alike. */
+int client_fsync(struct client *client, struct client_op *op, struct client_file *file);
+int client_fsync_ino(struct client *client, struct client_op *op, struct ino ino);
+/* Everything this mount has written. */
+int client_syncfs(struct client *client, struct client_op *op);
+/* The last close: never fails, the rest happens in the background. */
+void client_release(struct client *client, struct client_file *file);
+
+/* ---- for tests, simulator and status -------------------------------------------------------------------------- */
+struct client_counters {
+	uint64_t resends;             /* repeats of calls */
+	uint64_t verifiers_changed;   /* an OST restarted while it owed us a commit */
+	uint64_t replays_sent;        /* unstable writes sent again after that */
+	uint64_t bulk_cut;            /* connections closed because a call with bulk was given up */
+	uint64_t reclaims;            /* opens told to a restarted MDT */
+	uint64_t evicted;             /* times we were */
+	uint64_t lost_bytes;          /* of unstable data, by evictions */
+	uint64_t stale_sizes;         /* sizes refused because of a truncation elsewhere */
+	uint64_t glimpses;            /* sizes asked from objects */
+	uint64_t interrupted;
+	uint64_t abandoned;           /* sent mutations whose caller was killed */
+	uint64_t commits;
+	uint64_t group_fetches;       /* answers that needed supplementary groups */
+};
+const struct client_counters *client_counters(const struct client *client);
+uint64_t client_id(const struct client *client);
+struct rpc *client_rpc(struct client *client);
+uint64_t client_unstable_bytes(const struct client *client);
+size_t client_node_count(const struct client *client);
+
+#endif
