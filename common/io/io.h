@@ -40,7 +40,7 @@ int driver_stop_on_signals(struct driver *driver);
 struct driver_stats driver_stats(const struct driver *driver);
 /* 0: never poll, always sleep; default 50 us. For measurements. */
 void driver_set_spin_max_ns(struct driver *driver, uint64_t spin_max_ns);
-/* Block SIGINT, SIGTERM, SIGPIPE and SIGHUP for this thread and those it starts. */
+/* Block SIGINT, SIGTERM, SIGPIPE and SIGHUP for this thread and those it starts, and take fatal signals back from libraries. */
 void io_signals_block(void);
 
 /* A thread, for one more loop. `name` (15 bytes at most) shows in ps. Errors: EAGAIN. */
