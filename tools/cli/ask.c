@@ -129,3 +129,10 @@ int ask_mounts(const char *path, struct mount_row **ret_rows)
 	*ret_rows = rows;
 	return count;
 }
+
+int ask_fail_mount(const char *path, int rc)
+{
+	if (path == NULL)
+		return cli_fail("no path was given", rc, "and no Stria file system is mounted here");
+	return cli_fail(path, rc, err_is(rc, ENODEV) ? "it does not lie in a Stria file system" : NULL);
+}

@@ -64,6 +64,8 @@ struct mount_row {
 	char point[PATH_MAX];
 };
 int ask_mounts(const char *path, struct mount_row **ret_rows);
+/* Its errors, told. Answers 1. */
+int ask_fail_mount(const char *path, int rc);
 
 /* The verbs. */
 int verb_setstripe(int argc, char **argv);

@@ -225,7 +225,7 @@ int verb_df(int argc, char **argv)
 	struct mount_row *rows = NULL;
 	int count = ask_mounts(path, &rows);
 	if (count < 0)
-		return cli_fail(path != NULL ? path : "no path", count, path != NULL ? "it does not lie in a Stria file system" : "no Stria file system is mounted here");
+		return ask_fail_mount(path, count);
 	json_t *all = cli.json ? json_array() : NULL;
 	int status = 0;
 	for (int i = 0; i < count; i++) {

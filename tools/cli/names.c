@@ -29,7 +29,7 @@ static int find_mounts(const char *path, struct mount_row **ret_rows)
 {
 	int count = ask_mounts(path, ret_rows);
 	if (count < 0)
-		(void)cli_fail(path != NULL ? path : "no path", count, path != NULL ? "it does not lie in a Stria file system" : "no Stria file system is mounted here"); /* told; the caller ends with 1 */
+		(void)ask_fail_mount(path, count); /* told; the caller ends with 1 */
 	return count;
 }
 
