@@ -191,10 +191,36 @@ static int store_text(const struct conf_row *row, void *field, struct str value,
 	return 0;
 }
 
+enum { SHOWN_BYTES_MAX = 80 };
+
+/* What was given, cut and without anything that would disturb a terminal. */
+static const char *shown(struct str text, char ret_text[SHOWN_BYTES_MAX + 1])
+{
+	size_t len = (size_t)min_u64(text.len, SHOWN_BYTES_MAX);
+	for (size_t i = 0; i < len; i++)
+		ret_text[i] = text.ptr[i] >= 0x20 && text.ptr[i] < 0x7f ? text.ptr[i] : '?';
+	ret_text[len] = '\0';
+	return ret_text;
+}
+
+/* A limit as a person would write it: "1s", "64K", "3". */
+static void limit_text(const struct conf_row *row, uint64_t value, char ret_text[32])
+{
+	static const struct suffix times[] = {{"h", 3600 * NS_PER_S}, {"m", 60 * NS_PER_S}, {"s", NS_PER_S}, {"ms", NS_PER_MS}, {"us", NS_PER_US}, {"ns", 1}};
+	static const struct suffix sizes[] = {{"T", GIB * KIB}, {"G", GIB}, {"M", MIB}, {"K", KIB}, {"", 1}};
+	bool is_time = row->kind == CONF_time, is_size = row->kind == CONF_size;
+	const struct suffix *suffixes = is_time ? times : sizes;
+	size_t i = is_time || is_size ? 0 : ARRAY_COUNT(sizes) - 1, last = is_time ? ARRAY_COUNT(times) - 1 : ARRAY_COUNT(sizes) - 1;
+	while (i < last && (value == 0 || value % suffixes[i].factor != 0))
+		i++;
+	(void)snprintf(ret_text, 32, "%" PRIu64 "%s", value / suffixes[i].factor, suffixes[i].text);
+}
+
 static void say_value(char *ret_error, const struct conf_row *row, struct str value, const char *what)
 {
-	(void)snprintf(ret_error, CONF_ERROR_BYTES_MAX, "%s: '%.*s' %s %s (like %s)", row->name, (int)min_u64(value.len, 80),
-		       value.ptr, what, conf_kind_name(row->kind), kinds[row->kind].example);
+	char text[SHOWN_BYTES_MAX + 1];
+	(void)snprintf(ret_error, CONF_ERROR_BYTES_MAX, "%s: '%s' %s %s (like %s)", row->name, shown(value, text), what,
+		       conf_kind_name(row->kind), kinds[row->kind].example);
 }
 
 static int store_value(struct conf *conf, const struct conf_row *row, struct str value, char *ret_error)
@@ -208,9 +234,11 @@ static int store_value(struct conf *conf, const struct conf_row *row, struct str
 		return fail(ERR_conf);
 	}
 	if (number < row->min || number > row->max) {
-		(void)snprintf(ret_error, CONF_ERROR_BYTES_MAX, "%s: '%.*s' is out of range: %" PRIu64 " to %" PRIu64 "%s was expected",
-			       row->name, (int)min_u64(value.len, 80), value.ptr, row->min, row->max,
-			       row->kind == CONF_time ? " ns" : row->kind == CONF_size ? " bytes" : "");
+		char text[SHOWN_BYTES_MAX + 1], min[32], max[32];
+		limit_text(row, row->min, min);
+		limit_text(row, row->max, max);
+		(void)snprintf(ret_error, CONF_ERROR_BYTES_MAX, "%s: '%s' is out of range: %s to %s was expected", row->name,
+			       shown(value, text), min, max);
 		return fail(ERR_conf);
 	}
 	if (row->kind == CONF_bool)
@@ -272,11 +300,11 @@ static void say_unknown(unsigned programs, struct str name, char *ret_error)
 			closest = &rows[i];
 		}
 	}
-	int shown = (int)min_u64(name.len, 80);
+	char text[SHOWN_BYTES_MAX + 1];
 	if (closest != NULL && closest_distance <= 1 + strlen(closest->name) / 3)
-		(void)snprintf(ret_error, CONF_ERROR_BYTES_MAX, "unknown option '%.*s': did you mean '%s'?", shown, name.ptr, closest->name);
+		(void)snprintf(ret_error, CONF_ERROR_BYTES_MAX, "unknown option '%s': did you mean '%s'?", shown(name, text), closest->name);
 	else
-		(void)snprintf(ret_error, CONF_ERROR_BYTES_MAX, "unknown option '%.*s': see --help for those there are", shown, name.ptr);
+		(void)snprintf(ret_error, CONF_ERROR_BYTES_MAX, "unknown option '%s': see --help for those there are", shown(name, text));
 }
 
 int conf_set(struct conf *conf, unsigned programs, struct str name, struct str value, char ret_error[CONF_ERROR_BYTES_MAX])

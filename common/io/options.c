@@ -62,9 +62,13 @@ int options_read_ini(struct conf *conf, unsigned programs, const char *path, cha
 	char what[CONF_ERROR_BYTES_MAX] = "`name = value` or [section] was expected";
 	struct ini_context context = {.conf = read, .programs = programs, .path = path, .error = what};
 	int line = ini_parse_file(file, take_line, &context);
-	(void)fclose(file); /* it was only read */
+	int code = ferror(file) ? EISDIR : 0; /* the one way in which reading an open file fails here, but for a broken disk */
+	(void)fclose(file);                   /* it was only read */
 	int rc = 0;
-	if (line != 0) {
+	if (code != 0) {
+		(void)snprintf(ret_error, CONF_ERROR_BYTES_MAX, "%.200s: cannot be read: %s", path, err_text(-code));
+		rc = fail(code);
+	} else if (line != 0) {
 		(void)snprintf(ret_error, CONF_ERROR_BYTES_MAX, "%.200s:%d: %.250s", path, line, what);
 		rc = fail(ERR_conf);
 	} else {

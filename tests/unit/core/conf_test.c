@@ -61,7 +61,9 @@ static void a_mistake_changes_nothing_and_says_what_was_expected(void **state)
 	assert_string_equal(error, "lease: '3 parsecs' is not a time (like 500ms, 30s, 5m)");
 	assert_true(err_is(set("lease=99999999999999999999"), ERR_conf));
 	assert_true(err_is(set("lease=1ms"), ERR_conf));
-	assert_non_null(strstr(error, "out of range"));
+	assert_string_equal(error, "lease: '1ms' is out of range: 1s to 10m was expected");
+	assert_true(err_is(set("lea\x1b[2J\nse=1ms"), ERR_conf));
+	assert_null(strchr(error, '\x1b')); /* a hostile file does not reach the terminal */
 	assert_true(err_is(set("lease"), ERR_conf));
 	assert_non_null(strstr(error, "a value was expected"));
 	assert_true(err_is(set("lease="), ERR_conf));
