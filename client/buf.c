@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The buffer pool: one registered slab, cut into buffers that are reference-counted. */
+#include "client/client_impl.h"
+
+enum { BUF_STRIDE = CLIENT_BUF_BYTES + CLIENT_BUF_HEADROOM };
+
+uint8_t *client_buf_ptr(struct client_buf *buf)
+{
+	return buf->ptr;
+}
+
+struct client_buf *client_buf_try_get(struct client *client)
+{
+	struct client_buf *buf = client->free_bufs;
+	if (buf == NULL) {
+		client->wants_free = true;
+		return NULL;
+	}
+	client->free_bufs = buf->next_free;
+	buf->refs = 1;
+	return buf;
+}
+
+struct client_buf *client_buf_get(struct client *client)
+{
+	struct client_buf *buf;
+	while ((buf = client_buf_try_get(client)) == NULL)
+		(void)waitq_wait(&client->buf_waiters, client_loop(client), UINT64_MAX); /* no deadline: it can only be woken */
+	return buf;
+}
+
+void client_buf_put(struct client_buf *buf)
+{
+	struct client *client = buf->client;
+	CHECK(buf->refs > 0);
+	if (--buf->refs > 0)
+		return;
+	buf->next_free = client->free_bufs;
+	client->free_bufs = buf;
+	waitq_wake_one(&client->buf_waiters);
+	if (client->wants_free && client->on_free != NULL) {
+		client->wants_free = false;
+		client->on_free(client->on_free_ctx);
+	}
+}
+
+void client_buf_on_free(struct client *client, void (*fn)(void *ctx), void *ctx)
+{
+	client->on_free = fn;
+	client->on_free_ctx = ctx;
+}
+
+int client_bufs_init(struct client *client, uint32_t count)
+{
+	struct net *net = client->env->net;
+	client->slab_bytes = (size_t)count * BUF_STRIDE;
+	client->slab = mem_alloc_aligned(4096, client->slab_bytes);
+	client->bufs = mem_alloc(count * sizeof(client->bufs[0]));
+	waitq_init(&client->buf_waiters);
+	for (uint32_t i = count; i-- > 0;) {
+		struct client_buf *buf = &client->bufs[i];
+		buf->client = client;
+		buf->ptr = client->slab + (size_t)i * BUF_STRIDE + CLIENT_BUF_HEADROOM;
+		buf->next_free = client->free_bufs;
+		client->free_bufs = buf;
+	}
+	return net->ops->mr_open(net, client->slab, client->slab_bytes, NET_ACCESS_REMOTE_READ | NET_ACCESS_REMOTE_WRITE,
+				 &client->slab_mr);
+}

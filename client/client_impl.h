@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the client core's files share. Private to client/. */
+#ifndef STRIA_CLIENT_CLIENT_IMPL_H
+#define STRIA_CLIENT_CLIENT_IMPL_H
+
+#include "client/client.h"
+#include "common/base/check.h"
+#include "common/base/list.h"
+#include "common/base/map.h"
+#include "common/cluster/cmap.h"
+#include "common/cluster/layout.h"
+#include "common/core/loop.h"
+#include "common/core/rpc.h"
+
+struct client_buf {
+	struct client_buf *next_free;
+	struct client *client;
+	uint8_t *ptr;       /* page-aligned, CLIENT_BUF_BYTES; headroom before it */
+	uint32_t refs;
+};
+
+/* A target of the map, as this mount sees it. */
+struct target {
+	struct list_node link;
+	struct client *client;
+	uint8_t kind;
+	uint32_t index;
+	struct rpc_peer *peer;
+	uint64_t boot;          /* of its last hello: what we replay and reclaim to */
+	uint64_t recovered_boot; /* the boot to which everything has been replayed or reclaimed */
+	bool recovering;        /* a task does that */
+	uint64_t waiting_since_ns; /* somebody waits for it since; 0: no */
+};
+
+/* A write that its OST may still lose. */
+struct uwrite {
+	struct list_node link;      /* in uobject.writes, in order of first answers */
+	struct client_buf *buf;     /* holds data, or NULL: data is owned */
+	uint8_t *data;
+	uint32_t len, crc;
+	uint64_t offset;            /* in the object */
+	int64_t mtime_ns;
+	struct write_order first;   /* of its first answer: its place in history */
+	uint64_t verifier;          /* of the boot that holds it now */
+};
+/* An object that we have written to and not committed. */
+struct uobject {
+	struct map_node node;       /* client.uobjects */
+	struct list_node age_link;  /* client.uobjects_by_age, oldest first */
+	struct ino ino;
+	uint32_t component, stripe, layout_gen;
+	uint16_t ost;
+	struct list writes;
+	uint64_t bytes;
+	uint64_t since_ns;          /* of the oldest write */
+	uint32_t users;             /* tasks in it */
+	bool committing;
+	struct waitq committed;
+};
+
+/* An inode that the kernel knows, that is open, or has something to publish. */
+struct node {
+	struct map_node node;
+	struct ino ino;
+	uint64_t lookups;           /* the kernel's */
+	uint32_t users;             /* operations and open files */
+	uint32_t writers;           /* files open to write */
+	struct list files;          /* client_file.node_link */
+	bool has_layout;
+	struct layout *layout;      /* owned; NULL until first open */
+	/* Size and mtime as we know them while we write. Valid when writers > 0 or dirty. */
+	bool size_known;
+	bool dirty;                 /* not published */
+	bool sole_writer;           /* nobody else writes, as of the last attributes */
+	struct list_node dirty_link;
+	uint64_t size_bytes, blocks;
+	uint32_t size_gen;
+	int64_t mtime_ns;
+	uint64_t dirtied;           /* counts writes: a publication that was overtaken leaves it dirty */
+	uint32_t writes_running;
+	bool truncating;
+	struct waitq changed;       /* writes_running fell to 0, or truncating ended */
+	int error;                  /* of background work; told once per open file */
+	uint64_t error_seq;
+};
+
+struct client_file {
+	struct list_node node_link;
+	struct client *client;
+	struct node *node;
+	uint64_t handle;
+	uint32_t flags;
+	uint64_t error_seq;         /* node errors up to here were told */
+	bool lost;                  /* we were evicted: EIO */
+};
+
+/* A mutation without an answer. */
+struct opno {
+	struct list_node link;
+	uint64_t number;
+};
+
+struct client {
+	struct env *env;
+	struct client_conf conf;
+	char *mgs_address, *fsname, *host, *mountpoint;
+	struct rpc_identity identity;
+	struct rpc *rpc;
+	struct rpc_peer *mgs;
+	struct cmap *map;
+	struct list targets;
+	uint64_t uuid_hi, uuid_lo;
+	uint64_t lease_ns;
+	int64_t mdt_offset_ns;      /* MDT time minus ours */
+	bool joined, stopping, rejoining, refreshing;
+	uint64_t wanted_epoch;
+	struct waitq joined_q, refreshed;
+	uint64_t next_opno, next_handle;
+	struct list opnos;          /* ascending */
+	struct map nodes;
+	struct list dirty_nodes;
+	struct map uobjects;
+	struct list uobjects_by_age;
+	uint64_t unstable_bytes;
+	uint32_t tasks;             /* background ones that stop has to wait for */
+	struct waitq idle;
+	/* buffers */
+	uint8_t *slab;
+	size_t slab_bytes;
+	struct net_mr *slab_mr;
+	struct client_buf *bufs, *free_bufs;
+	struct waitq buf_waiters;
+	void (*on_free)(void *ctx);
+	void *on_free_ctx;
+	bool wants_free;
+	struct client_counters counters;
+};
+
+/* ---- session.c: targets, the map, and the one retry loop ------------------------------------------------------- */
+struct call {
+	enum op op;
+	const void *req;
+	void *rep;
+	struct arena *arena;   /* of the reply's strings; may be NULL */
+	struct cred *cred;     /* inside req: gets groups when the answer depends on them; NULL: there is none */
+	uint32_t bulk_len;
+	struct client_op *who; /* NULL: the mount itself, not interruptible */
+};
+/* Repeats until there is a final answer. Parks. Errors: the operation's, EINTR, ERR_evicted, ERR_aborted (stopping). */
+int session_call(struct client *client, uint8_t kind, uint32_t index, const struct call *call);
+int session_mdt_call(struct client *client, struct ino ino, const struct call *call);
+int session_join(struct client *client);
+void session_start_tasks(struct client *client);
+int session_refresh_map(struct client *client, uint64_t epoch);
+struct target *session_target(struct client *client, uint8_t kind, uint32_t index);
+uint64_t session_target_boot(struct client *client, uint8_t kind, uint32_t index);
+void session_evicted(struct client *client);
+void session_newer_epoch(void *ctx, uint64_t epoch);
+/* A background task that client_stop waits for. */
+void session_spawn(struct client *client, const char *name, void (*fn)(void *arg), void *arg);
+void session_task_done(struct client *client);
+struct cred session_cred(const struct client_op *op);
+int64_t session_mdt_now_ns(const struct client *client);
+
+/* ---- recover.c: what a restarted target is told --------------------------------------------------------------- */
+void recover_on_hello(void *ctx, struct rpc_peer *peer, const struct hello_rep *rep);
+/* The file was opened while its MDT restarted: make sure that it knows. Parks. */
+void recover_reclaim_file(struct client *client, struct client_file *file);
+
+/* ---- node.c --------------------------------------------------------------------------------------------------- */
+struct node *node_find(struct client *client, struct ino ino);
+/* With one more user. */
+struct node *node_get(struct client *client, struct ino ino);
+void node_put(struct client *client, struct node *node);
+/* The kernel gets to know it. */
+void node_count_lookup(struct client *client, struct ino ino);
+/* Merge what the MDT says with what we know better; sets *attr to what the kernel shall see. */
+void node_merge_attr(struct client *client, struct node *node, struct attr *attr);
+int node_set_layout(struct node *node, struct blob bytes);
+void node_written(struct client *client, struct node *node, uint64_t end, uint64_t bytes);
+void node_set_error(struct node *node, int rc);
+void node_clean(struct client *client, struct node *node);
+void node_mark_dirty(struct client *client, struct node *node);
+
+/* ---- attr.c --------------------------------------------------------------------------------------------------- */
+/* Fill in a reply for the kernel: merge, glimpse if need be, times to live. Parks. */
+int attr_to_entry(struct client *client, struct client_op *op, struct attr attr, struct client_entry *ret_entry);
+/* Publish size and mtime if dirty. Parks. */
+int attr_publish(struct client *client, struct client_op *op, struct node *node);
+void attr_publisher_task(void *arg);
+
+/* ---- unstable.c ------------------------------------------------------------------------------------------------ */
+struct uobject *unstable_object(struct client *client, const struct layout_piece *piece, struct ino ino, uint32_t layout_gen);
+void unstable_add(struct client *client, struct uobject *object, struct client_buf *buf, const uint8_t *data, uint32_t len,
+		  uint32_t crc, uint64_t offset, int64_t mtime_ns, struct write_order order);
+void unstable_object_put(struct client *client, struct uobject *object);
+/* Make everything written to the inode so far stable. Parks. 0 or the first error, which is also left at the node. */
+int unstable_commit_ino(struct client *client, struct client_op *op, struct ino ino);
+int unstable_commit_all(struct client *client, struct client_op *op);
+/* Wait until there is room for len more. Parks. */
+int unstable_reserve(struct client *client, struct client_op *op, uint32_t len);
+void unstable_drop_ino(struct client *client, struct ino ino);
+void unstable_drop_all(struct client *client);
+/* Send again what `target` held under another verifier. Parks. */
+int unstable_replay(struct client *client, struct target *target);
+void unstable_committer_task(void *arg);
+
+/* ---- data.c ---------------------------------------------------------------------------------------------------- */
+/* One write of a piece, as a first copy or a replay. data lies in buf, or buf is NULL and it travels inline. */
+struct fanout {
+	struct client *client;
+	struct task *parent;
+	uint32_t running;
+	int rc; /* the first error */
+};
+void fanout_begin(struct fanout *fanout, struct client *client);
+void fanout_child_done(struct fanout *fanout, int rc);
+int fanout_wait(struct fanout *fanout);
+
+/* ---- vxattr.c -------------------------------------------------------------------------------------------------- */
+bool vxattr_is(struct str name);
+int vxattr_get(struct client *client, struct client_op *op, struct ino ino, struct str name, struct arena *arena, struct blob *ret_value);
+int vxattr_set(struct client *client, struct client_op *op, struct ino ino, struct str name, struct blob value);
+int vxattr_remove(struct client *client, struct client_op *op, struct ino ino, struct str name);
+
+/* ---- buf.c ----------------------------------------------------------------------------------------------------- */
+int client_bufs_init(struct client *client, uint32_t count);
+
+static inline struct loop *client_loop(const struct client *client)
+{
+	return client->env->loop;
+}
+
+#endif

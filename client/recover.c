@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a target is told when it has restarted: an MDT our opens, an OST the writes that it may have lost. Then that this was all. */
+#include "client/client_impl.h"
+#include "proto/rows.h"
+
+#define RECOVER_RETRY_NS (20 * NS_PER_MS)
+
+/* Rows of one message: well below the blob's limit. */
+enum { RECLAIM_ROWS_MAX = 1024 };
+
+struct reclaim {
+	uint8_t bytes[RECLAIM_ROWS_MAX * RECLAIM_ROW_BYTES];
+	struct wire_out out;
+	uint32_t rows;
+};
+
+static int send_reclaim(struct target *target, struct reclaim *reclaim, bool done)
+{
+	struct reclaim_req req = {.opens = blob_of(reclaim->bytes, wire_len(&reclaim->out)), .done = done};
+	struct reclaim_rep rep;
+	int rc = rpc_reclaim(target->peer, &req, &rep, &(struct rpc_args){0});
+	if (rc == 0)
+		target->client->counters.reclaims += reclaim->rows;
+	reclaim->out = wire_out(reclaim->bytes, sizeof(reclaim->bytes));
+	reclaim->rows = 0;
+	return rc;
+}
+
+static bool is_on(struct client *client, const struct target *target, struct ino ino)
+{
+	return client->map != NULL && cmap_mdt_of(client->map, ino) == target->index;
+}
+
+/* Tell all opens. The set may change while a message is under way: an open that comes later knows by itself (recover_reclaim_file). */
+static int reclaim_all(struct target *target)
+{
+	struct client *client = target->client;
+	size_t count = 0, capacity = 0;
+	struct reclaim_row *rows = NULL;
+	struct map_iter iter = map_iter_begin(&client->nodes);
+	for (struct map_node *at; (at = map_iter_next(&iter)) != NULL;) {
+		struct node *node = CONTAINER_OF(at, struct node, node);
+		list_for_each(link, &node->files) {
+			struct client_file *file = CONTAINER_OF(link, struct client_file, node_link);
+			if (file->lost || !is_on(client, target, node->ino))
+				continue;
+			if (count == capacity) {
+				capacity = capacity == 0 ? 64 : capacity * 2;
+				rows = mem_realloc(rows, capacity * sizeof(rows[0]));
+			}
+			rows[count++] = (struct reclaim_row){node->ino, file->handle, file->flags & (OPEN_READ | OPEN_WRITE)};
+		}
+	}
+	struct reclaim *reclaim = mem_alloc(sizeof(*reclaim));
+	reclaim->out = wire_out(reclaim->bytes, sizeof(reclaim->bytes));
+	int rc = 0;
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		reclaim_row_put(&reclaim->out, &rows[i]);
+		if (++reclaim->rows == RECLAIM_ROWS_MAX)
+			rc = send_reclaim(target, reclaim, false);
+	}
+	if (rc == 0)
+		rc = send_reclaim(target, reclaim, true);
+	mem_free(reclaim);
+	mem_free(rows);
+	return rc;
+}
+
+void recover_reclaim_file(struct client *client, struct client_file *file)
+{
+	struct ino ino = file->node->ino;
+	uint8_t bytes[RECLAIM_ROW_BYTES];
+	struct wire_out out = wire_out(bytes, sizeof(bytes));
+	reclaim_row_put(&out, &(struct reclaim_row){ino, file->handle, file->flags & (OPEN_READ | OPEN_WRITE)});
+	struct reclaim_req req = {.opens = blob_of(bytes, wire_len(&out))};
+	struct reclaim_rep rep;
+	(void)session_mdt_call(client, ino, &(struct call){.op = OP_reclaim, .req = &req, .rep = &rep}); /* refused: the file is gone, I/O will tell */
+	client->counters.reclaims++;
+}
+
+static int replay_all(struct target *target)
+{
+	uint64_t boot = target->boot;
+	int rc = unstable_replay(target->client, target);
+	if (rc < 0)
+		return rc;
+	struct replay_done_req req = {.verifier = boot};
+	struct replay_done_rep rep;
+	return rpc_replay_done(target->peer, &req, &rep, &(struct rpc_args){0});
+}
+
+static void recover_task(void *arg)
+{
+	struct target *target = arg;
+	struct client *client = target->client;
+	while (target->recovered_boot != target->boot && !client->stopping) {
+		uint64_t boot = target->boot;
+		int rc = target->kind == TARGET_MDT ? reclaim_all(target) : replay_all(target);
+		if (rc == 0) {
+			target->recovered_boot = boot;
+		} else if (rc == -ERR_evicted) {
+			session_evicted(client);
+			break;
+		} else {
+			task_sleep(client_loop(client), RECOVER_RETRY_NS);
+		}
+		if (!client->joined)
+			break; /* what there was to tell is gone; the next hello starts anew */
+	}
+	target->recovering = false;
+	session_task_done(client);
+}
+
+void recover_on_hello(void *ctx, struct rpc_peer *peer, const struct hello_rep *rep)
+{
+	struct target *target = ctx;
+	struct client *client = target->client;
+	(void)peer;
+	if (target->kind == TARGET_MDT)
+		client->mdt_offset_ns = rep->time_ns - env_real_ns(client->env);
+	if (target->boot != 0 && target->boot != rep->boot && target->kind == TARGET_OST)
+		client->counters.verifiers_changed++;
+	target->boot = rep->boot;
+	if (target->recovered_boot == target->boot || target->recovering || client->stopping)
+		return;
+	target->recovering = true;
+	session_spawn(client, "recover", recover_task, target);
+}

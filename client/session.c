@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Targets, the map, the client's life, and the one loop that repeats calls. */
+#include "client/client_impl.h"
+
+#include <inttypes.h>
+
+#define BACKOFF_MIN_NS   (2 * NS_PER_MS)
+#define BACKOFF_MAX_NS   (500 * NS_PER_MS)
+#define ATTEMPT_NS       (5 * NS_PER_S)
+#define COMPLAIN_AFTER_NS (10 * NS_PER_S)
+
+/* ---- targets and map ------------------------------------------------------------------------------------------ */
+
+struct target *session_target(struct client *client, uint8_t kind, uint32_t index)
+{
+	list_for_each(at, &client->targets) {
+		struct target *target = CONTAINER_OF(at, struct target, link);
+		if (target->kind == kind && target->index == index)
+			return target;
+	}
+	return NULL;
+}
+
+uint64_t session_target_boot(struct client *client, uint8_t kind, uint32_t index)
+{
+	struct target *target = session_target(client, kind, index);
+	return target != NULL ? target->boot : 0;
+}
+
+static void adopt_map(struct client *client, struct cmap *map)
+{
+	cmap_free(client->map);
+	client->map = map;
+	client->identity.epoch = map->epoch;
+	client->identity.cluster_hi = map->cluster_hi;
+	client->identity.cluster_lo = map->cluster_lo;
+	for (uint32_t i = 0; i < map->target_count; i++) {
+		const struct cmap_target *row = &map->targets[i];
+		struct target *target = session_target(client, row->kind, row->index);
+		if (row->address[0] == '\0')
+			continue; /* registered, never started */
+		if (target == NULL) {
+			target = mem_alloc(sizeof(*target));
+			target->client = client;
+			target->kind = row->kind;
+			target->index = row->index;
+			target->peer = rpc_peer_new(client->rpc, row->address);
+			rpc_peer_on_hello(target->peer, recover_on_hello, target);
+			list_push_back(&client->targets, &target->link);
+		} else {
+			rpc_peer_set_address(target->peer, row->address);
+		}
+	}
+	if (client->joined && cmap_is_evicted(map, client->identity.client))
+		session_evicted(client);
+}
+
+int session_refresh_map(struct client *client, uint64_t epoch)
+{
+	struct arena arena;
+	struct map_get_rep rep;
+	while (client->refreshing) {
+		(void)waitq_wait(&client->refreshed, client_loop(client), UINT64_MAX); /* its end wakes us */
+		if (client->map != NULL && client->map->epoch >= epoch && epoch != 0)
+			return 0;
+	}
+	client->refreshing = true;
+	arena_init(&arena);
+	struct map_get_req req = {.epoch = client->map != NULL ? client->map->epoch : 0};
+	int rc = rpc_map_get(client->mgs, &req, &rep, &(struct rpc_args){.arena = &arena, .timeout_ns = ATTEMPT_NS});
+	struct cmap *map = NULL;
+	if (rc == 0 && rep.map.len > 0)
+		rc = cmap_decode(rep.map, &map);
+	if (map != NULL && client->map != NULL && map->epoch <= client->map->epoch) {
+		cmap_free(map); /* an answer that others overtook */
+		map = NULL;
+	}
+	client->refreshing = false;
+	if (map != NULL)
+		adopt_map(client, map);
+	waitq_wake_all(&client->refreshed);
+	arena_fini(&arena);
+	return rc;
+}
+
+static void refresh_task(void *arg)
+{
+	struct client *client = arg;
+	if (!client->stopping && client->map != NULL && client->map->epoch < client->wanted_epoch)
+		(void)session_refresh_map(client, client->wanted_epoch); /* the next frame asks again */
+	session_task_done(client);
+}
+
+void session_newer_epoch(void *ctx, uint64_t epoch)
+{
+	struct client *client = ctx;
+	if (epoch <= client->wanted_epoch && client->refreshing)
+		return;
+	client->wanted_epoch = max_u64(client->wanted_epoch, epoch);
+	if (!client->refreshing)
+		session_spawn(client, "map_refresh", refresh_task, client);
+}
+
+/* ---- background tasks ------------------------------------------------------------------------------------------ */
+
+void session_spawn(struct client *client, const char *name, void (*fn)(void *arg), void *arg)
+{
+	client->tasks++;
+	task_spawn(client_loop(client), name, fn, arg);
+}
+
+void session_task_done(struct client *client)
+{
+	if (--client->tasks == 0)
+		waitq_wake_all(&client->idle);
+}
+
+struct cred session_cred(const struct client_op *op)
+{
+	if (op == NULL)
+		return (struct cred){0};
+	return (struct cred){.uid = op->uid, .gid = op->gid};
+}
+
+int64_t session_mdt_now_ns(const struct client *client)
+{
+	return env_real_ns(client->env) + client->mdt_offset_ns;
+}
+
+/* ---- the retry loop ------------------------------------------------------------------------------------------- */
+
+static void opno_begin(struct client *client, struct opno *opno)
+{
+	opno->number = client->next_opno++;
+	list_push_back(&client->opnos, &opno->link);
+	client->identity.lowest = CONTAINER_OF(list_first(&client->opnos), struct opno, link)->number;
+}
+
+static void opno_end(struct client *client, struct opno *opno)
+{
+	list_remove(&opno->link);
+	struct list_node *first = list_first(&client->opnos);
+	client->identity.lowest = first != NULL ? CONTAINER_OF(first, struct opno, link)->number : client->next_opno;
+}
+
+static void complain(struct client *client, struct target *target, const struct call *call, uint64_t since_ns, int rc)
+{
+	if (target == NULL || target->waiting_since_ns != 0 ||
+	    env_now_ns(client->env) - since_ns < COMPLAIN_AFTER_NS)
+		return;
+	target->waiting_since_ns = since_ns;
+	log_line(client->conf.log, LOG_LEVEL_WARN, "session", "op=%s target=%s%04x address=%s err=%s did=\"waiting: it will go on when the target answers\"",
+		 proto_op_name((uint16_t)call->op), target->kind == TARGET_MDT ? "MDT" : "OST", target->index,
+		 rpc_peer_address(target->peer), err_name(rc));
+}
+
+static void answered(struct client *client, struct target *target)
+{
+	if (target->waiting_since_ns == 0)
+		return;
+	log_line(client->conf.log, LOG_LEVEL_INFO, "session", "target=%s%04x waited_s=%" PRIu64 " did=\"it answers again\"",
+		 target->kind == TARGET_MDT ? "MDT" : "OST", target->index,
+		 (env_now_ns(client->env) - target->waiting_since_ns) / NS_PER_S);
+	target->waiting_since_ns = 0;
+}
+
+/* One attempt against whoever is the target now. *ret_sent: a copy may be under way. */
+static int attempt(struct client *client, uint8_t kind, uint32_t index, const struct call *call, uint64_t opno, bool resent,
+		   struct target **ret_target)
+{
+	struct target *target = session_target(client, kind, index);
+	*ret_target = target;
+	if (target == NULL)
+		return fail(ERR_not_ready);
+	struct rpc_args args = {
+		.arena = call->arena,
+		.timeout_ns = ATTEMPT_NS,
+		.opno = opno,
+		.resent = resent,
+		.bulk_len = call->bulk_len,
+	};
+	bool connected = rpc_peer_is_connected(target->peer);
+	int rc = rpc_call(target->peer, call->op, call->req, call->rep, &args);
+	if (call->bulk_len > 0 && connected && (rc == -ERR_timeout || rc == -ERR_conn_lost))
+		client->counters.bulk_cut++;
+	if (!err_is(rc, ERR_retry))
+		answered(client, target);
+	return rc;
+}
+
+/* Has the caller called it off, at a point where nothing has been sent or repeating changes nothing? */
+static bool called_off(const struct call *call, bool sent_mutation)
+{
+	return call->who != NULL && (call->who->interrupted || call->who->killed) && !sent_mutation;
+}
+
+static int repeat(struct client *client, uint8_t kind, uint32_t index, const struct call *call, uint64_t opno)
+{
+	bool mutates = opno != 0;
+	uint64_t begin_ns = env_now_ns(client->env), backoff_ns = BACKOFF_MIN_NS;
+	bool sent = false;
+	for (uint64_t client_id = client->identity.client;;) {
+		if (called_off(call, mutates && sent)) {
+			client->counters.interrupted++;
+			return fail(ERR_interrupted);
+		}
+		if (client->stopping && call->who != NULL && !call->who->is_admin)
+			return fail(ERR_aborted);
+		struct target *target = NULL;
+		if (sent)
+			client->counters.resends++;
+		int rc = attempt(client, kind, index, call, opno, sent, &target);
+		if (rc == -ERR_evicted || client->identity.client != client_id) {
+			session_evicted(client);
+			return fail(ERR_evicted);
+		}
+		if (!err_is(rc, ERR_retry))
+			return rc;
+		sent = true;
+		complain(client, target, call, begin_ns, rc);
+		if (target == NULL || err_is(rc, ERR_stale_epoch) || err_is(rc, ERR_not_owner) || err_is(rc, ERR_refused) ||
+		    err_is(rc, ERR_timeout) || err_is(rc, ERR_conn_lost))
+			(void)session_refresh_map(client, 0); /* it may have moved; if not, repeat where it was */
+		(void)task_park_until(client_loop(client), env_now_ns(client->env) + backoff_ns); /* an interrupt wakes us */
+		backoff_ns = min_u64(backoff_ns * 2, BACKOFF_MAX_NS);
+	}
+}
+
+int session_call(struct client *client, uint8_t kind, uint32_t index, const struct call *call)
+{
+	const struct proto_op *op = proto_op((uint16_t)call->op);
+	uint8_t groups[GROUPS_MAX * 4];
+	if (call->who != NULL)
+		call->who->task = task_current(client_loop(client));
+	while (!client->joined && !client->stopping)
+		(void)waitq_wait(&client->joined_q, client_loop(client), UINT64_MAX); /* the join ends it */
+	for (;;) {
+		struct opno opno = {.number = 0};
+		if (op->flags & OPF_MUTATES)
+			opno_begin(client, &opno);
+		int rc = repeat(client, kind, index, call, opno.number);
+		if (op->flags & OPF_MUTATES)
+			opno_end(client, &opno);
+		if (rc != -ERR_need_groups || call->cred == NULL || (call->cred->flags & CRED_HAS_GROUPS) != 0)
+			return rc;
+		/* The answer depends on supplementary groups: fetch them now, which most calls never need. */
+		client->counters.group_fetches++;
+		call->cred->flags |= CRED_HAS_GROUPS;
+		call->cred->groups_le32 = groups;
+		if (call->who != NULL && call->who->groups != NULL)
+			call->cred->group_count = call->who->groups(call->who, groups);
+	}
+}
+
+int session_mdt_call(struct client *client, struct ino ino, const struct call *call)
+{
+	uint32_t mdt = client->map != NULL ? cmap_mdt_of(client->map, ino) : 0;
+	if (mdt == UINT32_MAX)
+		return fail(ESTALE); /* no such shard: the number was never ours */
+	return session_call(client, TARGET_MDT, mdt, call);
+}
+
+void client_op_interrupt(struct client_op *op, bool killed)
+{
+	op->interrupted = true;
+	op->killed = op->killed || killed;
+	if (op->task != NULL)
+		task_wake(op->task);
+}
+
+/* ---- the client's life ----------------------------------------------------------------------------------------- */
+
+int session_join(struct client *client)
+{
+	struct client_join_req req = {
+		.uuid_hi = client->uuid_hi,
+		.uuid_lo = client->uuid_lo,
+		.host = str_of(client->host),
+		.mountpoint = str_of(client->mountpoint),
+		.pid = client->conf.pid,
+		.fsname = str_of(client->fsname),
+	};
+	uint64_t backoff_ns = BACKOFF_MIN_NS;
+	for (;;) {
+		struct client_join_rep rep;
+		int rc = rpc_client_join(client->mgs, &req, &rep, &(struct rpc_args){.timeout_ns = ATTEMPT_NS});
+		if (rc == 0) {
+			client->identity.client = rep.client;
+			client->lease_ns = rep.lease_ms * NS_PER_MS;
+			rc = session_refresh_map(client, rep.epoch);
+			if (rc == 0 && client->map != NULL && client->map->epoch >= rep.epoch)
+				return 0;
+		}
+		if (rc < 0 && !err_is(rc, ERR_retry))
+			return rc;
+		if (client->stopping)
+			return fail(ERR_aborted);
+		if (backoff_ns >= BACKOFF_MAX_NS)
+			log_line(client->conf.log, LOG_LEVEL_WARN, "session", "mgs=%s err=%s did=\"trying again\"",
+				 client->mgs_address, err_name(rc));
+		task_sleep(client_loop(client), backoff_ns);
+		backoff_ns = min_u64(backoff_ns * 2, BACKOFF_MAX_NS);
+	}
+}
+
+static void rejoin_task(void *arg)
+{
+	struct client *client = arg;
+	client->uuid_hi = env_random_u64(client->env);
+	client->uuid_lo = env_random_u64(client->env);
+	int rc = session_join(client);
+	client->rejoining = false;
+	if (rc == 0) {
+		client->joined = true;
+		log_line(client->conf.log, LOG_LEVEL_WARN, "session", "client=%" PRIu64 " did=\"joined anew after an eviction\"",
+			 client->identity.client);
+	} else {
+		log_line(client->conf.log, LOG_LEVEL_ERROR, "session", "err=%s did=\"could not join anew: unmount and mount again\"",
+			 err_name(rc));
+	}
+	waitq_wake_all(&client->joined_q);
+	session_task_done(client);
+}
+
+static void lose_files(struct client *client)
+{
+	struct map_iter iter = map_iter_begin(&client->nodes);
+	for (struct map_node *at; (at = map_iter_next(&iter)) != NULL;) {
+		struct node *node = CONTAINER_OF(at, struct node, node);
+		list_for_each(link, &node->files)
+			CONTAINER_OF(link, struct client_file, node_link)->lost = true;
+		if (node->dirty) {
+			node->users++; /* node_clean may be what kept it */
+			node_clean(client, node);
+			node->size_known = false;
+			node->users--;
+		}
+	}
+}
+
+void session_evicted(struct client *client)
+{
+	if (client->rejoining || client->stopping)
+		return;
+	client->rejoining = true;
+	client->joined = false;
+	client->counters.evicted++;
+	client->counters.lost_bytes += client->unstable_bytes;
+	log_line(client->conf.log, LOG_LEVEL_ERROR, "session",
+		 "client=%" PRIu64 " lost_bytes=%" PRIu64 " did=\"was evicted: open files give EIO, unsaved data is lost\"",
+		 client->identity.client, client->unstable_bytes);
+	unstable_drop_all(client);
+	lose_files(client);
+	list_for_each(at, &client->targets)
+		rpc_peer_disconnect(CONTAINER_OF(at, struct target, link)->peer);
+	client->identity.client = 0;
+	session_spawn(client, "rejoin", rejoin_task, client);
+}
+
+static void renew_task(void *arg)
+{
+	struct client *client = arg;
+	while (!client->stopping) {
+		task_sleep(client_loop(client), client->lease_ns / 3);
+		if (client->stopping || !client->joined)
+			continue;
+		struct client_renew_req req = {.client = client->identity.client};
+		struct client_renew_rep rep;
+		int rc = rpc_client_renew(client->mgs, &req, &rep, &(struct rpc_args){.timeout_ns = client->lease_ns / 3});
+		if (rc == 0)
+			client->lease_ns = max_u64(rep.lease_ms, 100) * NS_PER_MS;
+		else if (rc == -ERR_evicted && req.client == client->identity.client)
+			session_evicted(client);
+	}
+}
+
+void session_start_tasks(struct client *client)
+{
+	task_spawn(client_loop(client), "renew", renew_task, client);
+	task_spawn(client_loop(client), "publisher", attr_publisher_task, client);
+	task_spawn(client_loop(client), "committer", unstable_committer_task, client);
+}
