@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The channel between the model of the kernel and the client core: what fuse_ops.c is for the real kernel. */
+#include "client/client.h"
+#include "common/base/check.h"
+#include "tests/sim/kernel_client.h"
+
+#include <fcntl.h>
+
+static struct client *client_of(void *ctx)
+{
+	return ctx;
+}
+
+static struct ino ino_of(uint64_t v)
+{
+	return (struct ino){v};
+}
+
+static struct client_file *file_of(uint64_t fh)
+{
+	return (struct client_file *)(uintptr_t)fh;
+}
+
+static int told(int rc)
+{
+	return rc < 0 ? -err_to_errno(rc) : rc;
+}
+
+static int take_entry(int rc, const struct client_entry *entry, struct kernel_entry *ret_entry)
+{
+	if (rc < 0)
+		return told(rc);
+	*ret_entry = (struct kernel_entry){.attr = entry->attr, .entry_valid_ns = entry->entry_ttl_ns, .attr_valid_ns = entry->attr_ttl_ns};
+	return 0;
+}
+
+static int op_lookup(void *ctx, uint64_t parent, struct str name, struct kernel_entry *ret_entry)
+{
+	struct client_op op = {0};
+	struct client_entry entry;
+	return take_entry(client_lookup(client_of(ctx), &op, ino_of(parent), name, &entry), &entry, ret_entry);
+}
+
+static void op_forget(void *ctx, uint64_t ino, uint64_t count)
+{
+	client_forget(client_of(ctx), ino_of(ino), count);
+}
+
+static int op_getattr(void *ctx, uint64_t ino, uint64_t fh, struct attr *ret_attr, uint64_t *ret_valid_ns)
+{
+	struct client_op op = {0};
+	struct client_entry entry;
+	(void)fh;
+	int rc = client_getattr(client_of(ctx), &op, ino_of(ino), &entry);
+	if (rc < 0)
+		return told(rc);
+	*ret_attr = entry.attr;
+	*ret_valid_ns = entry.attr_ttl_ns;
+	return 0;
+}
+
+static int op_setattr(void *ctx, uint64_t ino, uint64_t fh, uint32_t valid, const struct attr *attr, struct attr *ret_attr,
+		      uint64_t *ret_valid_ns)
+{
+	struct client_op op = {0};
+	struct client_entry entry;
+	struct client_setattr set = {
+		.valid = valid,
+		.mode = attr->mode,
+		.uid = attr->uid,
+		.gid = attr->gid,
+		.size_bytes = attr->size_bytes,
+		.atime_ns = attr->atime_ns,
+		.mtime_ns = attr->mtime_ns,
+		.file = file_of(fh),
+	};
+	int rc = client_setattr(client_of(ctx), &op, ino_of(ino), &set, &entry);
+	if (rc < 0)
+		return told(rc);
+	*ret_attr = entry.attr;
+	*ret_valid_ns = entry.attr_ttl_ns;
+	return 0;
+}
+
+static int op_readlink(void *ctx, uint64_t ino, char *buf, size_t size)
+{
+	struct client_op op = {0};
+	struct arena arena = {0};
+	struct str target;
+	int rc = client_readlink(client_of(ctx), &op, ino_of(ino), &arena, &target);
+	if (rc == 0) {
+		size_t len = target.len < size ? target.len : size;
+		memcpy(buf, target.ptr, len);
+		rc = (int)len;
+	}
+	arena_fini(&arena);
+	return told(rc);
+}
+
+static int op_mknod(void *ctx, uint64_t parent, struct str name, uint32_t mode, struct kernel_entry *ret_entry)
+{
+	struct client_op op = {0};
+	struct client_entry entry;
+	return take_entry(client_mknod(client_of(ctx), &op, ino_of(parent), name, mode, 0, &entry), &entry, ret_entry);
+}
+
+static int op_mkdir(void *ctx, uint64_t parent, struct str name, uint32_t mode, struct kernel_entry *ret_entry)
+{
+	struct client_op op = {0};
+	struct client_entry entry;
+	return take_entry(client_mkdir(client_of(ctx), &op, ino_of(parent), name, mode, &entry), &entry, ret_entry);
+}
+
+static int op_symlink(void *ctx, uint64_t parent, struct str name, struct str target, struct kernel_entry *ret_entry)
+{
+	struct client_op op = {0};
+	struct client_entry entry;
+	return take_entry(client_symlink(client_of(ctx), &op, ino_of(parent), name, target, &entry), &entry, ret_entry);
+}
+
+static int op_link(void *ctx, uint64_t ino, uint64_t parent, struct str name, struct kernel_entry *ret_entry)
+{
+	struct client_op op = {0};
+	struct client_entry entry;
+	return take_entry(client_link(client_of(ctx), &op, ino_of(ino), ino_of(parent), name, &entry), &entry, ret_entry);
+}
+
+static int op_unlink(void *ctx, uint64_t parent, struct str name)
+{
+	struct client_op op = {0};
+	return told(client_unlink(client_of(ctx), &op, ino_of(parent), name));
+}
+
+static int op_rmdir(void *ctx, uint64_t parent, struct str name)
+{
+	struct client_op op = {0};
+	return told(client_rmdir(client_of(ctx), &op, ino_of(parent), name));
+}
+
+static int op_rename(void *ctx, uint64_t parent, struct str name, uint64_t new_parent, struct str new_name, uint32_t flags)
+{
+	struct client_op op = {0};
+	return told(client_rename(client_of(ctx), &op, ino_of(parent), name, ino_of(new_parent), new_name, flags));
+}
+
+static uint32_t open_flags(int flags)
+{
+	uint32_t result = (flags & O_ACCMODE) == O_RDONLY ? OPEN_READ :
+			  (flags & O_ACCMODE) == O_WRONLY ? OPEN_WRITE :
+							    OPEN_READ | OPEN_WRITE;
+	result |= (flags & O_TRUNC) ? OPEN_TRUNC : 0;
+	result |= (flags & O_EXCL) ? OPEN_EXCL : 0;
+	return result | ((flags & O_APPEND) ? OPEN_APPEND : 0);
+}
+
+/* What fuse_ops.c answers: a handle that can write passes everything through. */
+static void take_file(struct client_file *file, struct kernel_opened *ret_opened)
+{
+	*ret_opened = (struct kernel_opened){.fh = (uint64_t)(uintptr_t)file, .direct_io = client_file_flags(file) & OPEN_WRITE};
+}
+
+static int op_open(void *ctx, uint64_t ino, int flags, struct kernel_opened *ret_opened)
+{
+	struct client_op op = {0};
+	struct client_file *file;
+	int rc = client_open(client_of(ctx), &op, ino_of(ino), open_flags(flags) & ~(uint32_t)OPEN_EXCL, &file);
+	if (rc < 0)
+		return told(rc);
+	take_file(file, ret_opened);
+	return 0;
+}
+
+static int op_create(void *ctx, uint64_t parent, struct str name, uint32_t mode, int flags, struct kernel_entry *ret_entry,
+		     struct kernel_opened *ret_opened)
+{
+	struct client_op op = {0};
+	struct client_entry entry;
+	struct client_file *file;
+	int rc = client_create(client_of(ctx), &op, ino_of(parent), name, mode, open_flags(flags), &entry, &file);
+	if (rc < 0)
+		return told(rc);
+	take_file(file, ret_opened);
+	return take_entry(0, &entry, ret_entry);
+}
+
+static int64_t op_read(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, uint8_t *data, size_t len)
+{
+	struct client_op op = {0};
+	(void)ino;
+	struct client_buf *buf = client_buf_get(client_of(ctx));
+	int64_t got = client_read(client_of(ctx), &op, file_of(fh), offset, buf, len);
+	if (got > 0)
+		memcpy(data, client_buf_ptr(buf), (size_t)got);
+	client_buf_put(buf);
+	return got < 0 ? told((int)got) : got;
+}
+
+static int64_t op_write(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, const uint8_t *data, size_t len)
+{
+	struct client_op op = {0};
+	(void)ino;
+	struct client_buf *buf = client_buf_get(client_of(ctx));
+	memcpy(client_buf_ptr(buf), data, len);
+	int64_t done = client_write(client_of(ctx), &op, file_of(fh), offset, buf, client_buf_ptr(buf), len);
+	client_buf_put(buf);
+	return done < 0 ? told((int)done) : done;
+}
+
+static int op_flush(void *ctx, uint64_t ino, uint64_t fh)
+{
+	struct client_op op = {0};
+	(void)ino;
+	return told(client_flush(client_of(ctx), &op, file_of(fh)));
+}
+
+static void op_release(void *ctx, uint64_t ino, uint64_t fh)
+{
+	(void)ino;
+	client_release(client_of(ctx), file_of(fh));
+}
+
+static int op_fsync(void *ctx, uint64_t ino, uint64_t fh)
+{
+	struct client_op op = {0};
+	(void)ino;
+	return told(client_fsync(client_of(ctx), &op, file_of(fh)));
+}
+
+struct fill {
+	bool (*emit)(void *emit_ctx, const struct kernel_dirent *dirent);
+	void *emit_ctx;
+	unsigned count;
+};
+
+static bool readdir_fill(void *ctx, const struct client_dirent *dirent)
+{
+	struct fill *fill = ctx;
+	struct kernel_entry entry;
+	char name[NAME_BYTES_MAX + 1];
+	memcpy(name, dirent->name.ptr, dirent->name.len);
+	name[dirent->name.len] = '\0';
+	if (dirent->has_entry)
+		(void)take_entry(0, &dirent->entry, &entry); /* cannot fail */
+	fill->count++;
+	return fill->emit(fill->emit_ctx, &(struct kernel_dirent){
+						  .name = name,
+						  .ino = dirent->ino.v,
+						  .cookie = dirent->cookie,
+						  .type = dirent->type,
+						  .entry = dirent->has_entry ? &entry : NULL,
+					  });
+}
+
+static int op_readdir(void *ctx, uint64_t ino, uint64_t cookie, bool (*emit)(void *emit_ctx, const struct kernel_dirent *dirent),
+		      void *emit_ctx)
+{
+	struct client_op op = {0};
+	struct fill fill = {.emit = emit, .emit_ctx = emit_ctx};
+	bool plus = (ino + cookie) % 2 == 0; /* the kernel, too, asks for attributes only sometimes */
+	int rc = client_readdir(client_of(ctx), &op, ino_of(ino), cookie, plus, 4096, readdir_fill, &fill);
+	if (rc < 0)
+		return told(rc);
+	return fill.count == 0;
+}
+
+static int op_statfs(void *ctx, uint64_t *ret_total_bytes, uint64_t *ret_free_bytes)
+{
+	struct client_op op = {0};
+	struct client_statfs statfs;
+	int rc = client_statfs(client_of(ctx), &op, &statfs);
+	if (rc < 0)
+		return told(rc);
+	*ret_total_bytes = statfs.total_bytes;
+	*ret_free_bytes = statfs.free_bytes;
+	return 0;
+}
+
+static int op_setxattr(void *ctx, uint64_t ino, const char *name, struct blob value, uint32_t flags)
+{
+	struct client_op op = {0};
+	return told(client_setxattr(client_of(ctx), &op, ino_of(ino), str_of(name), value, flags));
+}
+
+static int64_t take_blob(int rc, struct arena *arena, struct blob value, uint8_t *buf, size_t size)
+{
+	int64_t result = rc < 0 ? told(rc) : value.len > size ? -ERANGE : (int64_t)value.len;
+	if (result > 0)
+		memcpy(buf, value.ptr, value.len);
+	arena_fini(arena);
+	return result;
+}
+
+static int64_t op_getxattr(void *ctx, uint64_t ino, const char *name, uint8_t *buf, size_t size)
+{
+	struct client_op op = {0};
+	struct arena arena = {0};
+	struct blob value = {0};
+	int rc = client_getxattr(client_of(ctx), &op, ino_of(ino), str_of(name), &arena, &value);
+	return take_blob(rc, &arena, value, buf, size);
+}
+
+static int64_t op_listxattr(void *ctx, uint64_t ino, uint8_t *buf, size_t size)
+{
+	struct client_op op = {0};
+	struct arena arena = {0};
+	struct blob names = {0};
+	int rc = client_listxattr(client_of(ctx), &op, ino_of(ino), &arena, &names);
+	return take_blob(rc, &arena, names, buf, size);
+}
+
+static int op_removexattr(void *ctx, uint64_t ino, const char *name)
+{
+	struct client_op op = {0};
+	return told(client_removexattr(client_of(ctx), &op, ino_of(ino), str_of(name)));
+}
+
+const struct kernel_fs_ops kernel_client_ops = {
+	.lookup = op_lookup,
+	.forget = op_forget,
+	.getattr = op_getattr,
+	.setattr = op_setattr,
+	.readlink = op_readlink,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.symlink = op_symlink,
+	.link = op_link,
+	.unlink = op_unlink,
+	.rmdir = op_rmdir,
+	.rename = op_rename,
+	.open = op_open,
+	.create = op_create,
+	.read = op_read,
+	.write = op_write,
+	.flush = op_flush,
+	.release = op_release,
+	.fsync = op_fsync,
+	.readdir = op_readdir,
+	.statfs = op_statfs,
+	.setxattr = op_setxattr,
+	.getxattr = op_getxattr,
+	.listxattr = op_listxattr,
+	.removexattr = op_removexattr,
+};

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The client core as a file system for the model of the kernel; ctx is the struct client. */
+#ifndef STRIA_SIM_KERNEL_CLIENT_H
+#define STRIA_SIM_KERNEL_CLIENT_H
+
+#include "tests/sim/kernel.h"
+
+extern const struct kernel_fs_ops kernel_client_ops;
+
+#endif

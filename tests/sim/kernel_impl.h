@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What kernel.c and kernel_file.c share. */
+#ifndef STRIA_SIM_KERNEL_IMPL_H
+#define STRIA_SIM_KERNEL_IMPL_H
+
+#include "common/base/check.h"
+#include "common/base/list.h"
+#include "common/base/map.h"
+#include "proto/proto.h"
+#include "tests/sim/kernel.h"
+
+enum { KERNEL_FILES_MAX = 256, KERNEL_PAGE_BYTES = 4096, READAHEAD_PAGES = 32 };
+
+struct krwsem {
+	struct waitq wait;
+	unsigned readers;
+	bool writer;
+};
+struct kinode {
+	struct map_node node; /* kernel->inodes */
+	uint64_t ino, lookups;
+	unsigned pins, dentries, opens, children; /* children: entries in it that are cached */
+	struct attr attr;
+	bool has_attr;
+	uint64_t attr_until_ns, attr_version;
+	struct krwsem rwsem;
+	struct map pages;
+	unsigned pages_locked; /* being read */
+	struct waitq page_wait;
+};
+struct kdentry {
+	struct list_node link;
+	struct kinode *dir, *inode;
+	uint64_t until_ns;
+	char name[NAME_BYTES_MAX + 1];
+};
+struct kfile {
+	struct kinode *inode; /* NULL: free */
+	uint64_t fh;
+	int flags;
+	bool direct_io;
+};
+struct kernel {
+	struct loop *loop;
+	const struct kernel_fs_ops *ops;
+	void *ctx;
+	struct rng rng;
+	struct map inodes;
+	struct list dentries;
+	struct kinode *root;
+	struct krwsem rename_mutex;
+	struct kfile files[KERNEL_FILES_MAX];
+	struct kernel_counts counts;
+};
+
+void krwsem_lock(struct kernel *kernel, struct krwsem *sem, bool exclusive);
+void krwsem_unlock(struct krwsem *sem);
+void kinode_set_attr(struct kernel *kernel, struct kinode *inode, const struct attr *attr, uint64_t valid_ns);
+void kinode_inval_attr(struct kinode *inode);
+int kinode_refresh(struct kernel *kernel, struct kinode *inode, uint64_t fh);
+void kinode_put(struct kernel *kernel, struct kinode *inode);
+/* Pages of [start, end); those being read stay, to be read anew by whoever waits for them. */
+void kinode_drop_pages(struct kernel *kernel, struct kinode *inode, uint64_t start, uint64_t end);
+struct kinode *kernel_instantiate(struct kernel *kernel, struct kinode *dir, struct str name, const struct kernel_entry *entry);
+int kernel_lookup(struct kernel *kernel, struct kinode *dir, struct str name, struct kinode **ret_inode);
+int kernel_walk_parent(struct kernel *kernel, const char *path, struct kinode **ret_dir, struct str *ret_name);
+int kernel_walk(struct kernel *kernel, const char *path, struct kinode **ret_inode);
+
+#endif
