@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * How a task's next operation is drawn. Few names, so that operations meet; sizes and offsets that hit the edges of blocks and stripes. */
+#include "tests/sim/oracle.h"
+
+#include <stdio.h>
+
+static const struct {
+	enum model_op_kind kind;
+	unsigned weight;
+} weights[] = {
+	{MOP_OPEN, 14}, {MOP_CLOSE, 7}, {MOP_WRITE, 22}, {MOP_READ, 14}, {MOP_FSYNC, 6}, {MOP_FTRUNCATE, 3}, {MOP_FSTAT, 3},
+	{MOP_TRUNCATE, 3}, {MOP_STAT, 8}, {MOP_MKDIR, 4}, {MOP_RMDIR, 2}, {MOP_UNLINK, 4}, {MOP_RENAME, 6}, {MOP_LINK, 2},
+	{MOP_SYMLINK, 1}, {MOP_READLINK, 1}, {MOP_MKNOD, 1}, {MOP_CHMOD, 2}, {MOP_CHOWN, 1}, {MOP_UTIMENS, 1}, {MOP_SETXATTR, 2},
+	{MOP_GETXATTR, 2}, {MOP_REMOVEXATTR, 1}, {MOP_LISTXATTR, 1}, {MOP_READDIR, 4}, {MOP_STATFS, 1}, {MOP_SETSTRIPE, 1},
+};
+
+static enum model_op_kind kind_draw(struct rng *rng)
+{
+	unsigned total = 0;
+	for (size_t i = 0; i < ARRAY_COUNT(weights); i++)
+		total += weights[i].weight;
+	uint64_t at = rng_below(rng, total);
+	for (size_t i = 0;; i++) {
+		if (at < weights[i].weight)
+			return weights[i].kind;
+		at -= weights[i].weight;
+	}
+}
+
+static size_t list_count(struct list *list)
+{
+	size_t count = 0;
+	list_for_each(at, list)
+		count++;
+	return count;
+}
+
+static struct model_entry *entry_at(struct model_inode *dir, size_t index)
+{
+	list_for_each(at, &dir->entries)
+		if (index-- == 0)
+			return CONTAINER_OF(at, struct model_entry, link);
+	return NULL;
+}
+
+static void path_add(char path[MODEL_PATH_BYTES], const char *name)
+{
+	size_t len = strlen(path);
+	(void)snprintf(path + len, MODEL_PATH_BYTES - len, "%s%s", len > 0 ? "/" : "", name);
+}
+
+/* A path whose last component exists (mostly, if `want_old`) or does not. */
+static void path_draw(struct model *model, struct rng *rng, bool want_old, char path[MODEL_PATH_BYTES])
+{
+	struct model_inode *dir = model->root;
+	path[0] = '\0';
+	for (unsigned depth = 1; depth < MODEL_DEPTH_MAX && rng_chance(rng, 500000); depth++) {
+		struct model_entry *entry = entry_at(dir, rng_below(rng, list_count(&dir->entries) + 1));
+		if (entry == NULL || (entry->inode->kind != MODEL_DIR && !rng_chance(rng, 30000)))
+			break;
+		path_add(path, entry->name);
+		dir = entry->inode;
+		if (dir->kind != MODEL_DIR)
+			break;
+	}
+	struct model_entry *old = entry_at(dir, rng_below(rng, list_count(&dir->entries) + 1));
+	char name[MODEL_NAME_BYTES];
+	(void)snprintf(name, sizeof(name), "n%u", (unsigned)rng_below(rng, 7));
+	path_add(path, want_old && old != NULL && rng_chance(rng, 950000) ? old->name : name);
+}
+
+static uint64_t size_draw(struct rng *rng)
+{
+	static const uint64_t edges[] = {0, 1, 4095, 4096, 4097, 65535, 65536, 65537, 131072, 262144, 300000};
+	switch (rng_below(rng, 4)) {
+	case 0:
+		return edges[rng_below(rng, ARRAY_COUNT(edges))];
+	case 1:
+		return rng_below(rng, 400000);
+	default:
+		return rng_below(rng, 20000);
+	}
+}
+
+static uint64_t offset_draw(struct rng *rng, uint64_t size)
+{
+	switch (rng_below(rng, 8)) {
+	case 0:
+		return size;
+	case 1:
+		return round_down(rng_below(rng, size + 1), 4096);
+	case 2:
+		return round_down(rng_below(rng, size + 200000), 65536) + rng_below(rng, 3) - min_u64(1, size);
+	case 3:
+		return rng_below(rng, 600000);
+	default:
+		return rng_below(rng, size + 1000);
+	}
+}
+
+static unsigned handle_draw(struct model *model, struct rng *rng, bool open)
+{
+	unsigned handle = 0;
+	for (int tries = 0; tries < 8; tries++) {
+		handle = (unsigned)rng_below(rng, MODEL_HANDLES);
+		if ((model->handles[handle].inode != NULL) == open)
+			break;
+	}
+	return handle;
+}
+
+static void open_draw(struct model *model, struct rng *rng, struct model_op *op)
+{
+	static const unsigned modes[] = {MO_READ, MO_WRITE, MO_READ | MO_WRITE, MO_READ | MO_WRITE};
+	op->handle = handle_draw(model, rng, false);
+	if (model->handles[op->handle].inode != NULL) {
+		op->kind = MOP_CLOSE;
+		return;
+	}
+	bool create = rng_chance(rng, 550000);
+	path_draw(model, rng, !create || rng_chance(rng, 400000), op->path);
+	op->flags = modes[rng_below(rng, ARRAY_COUNT(modes))];
+	if (create) {
+		op->flags |= MO_CREATE | (rng_chance(rng, 300000) ? MO_EXCL : 0);
+		if (!(op->flags & MO_WRITE) && rng_chance(rng, 800000))
+			op->flags |= MO_WRITE;
+	}
+	if ((op->flags & MO_WRITE) && rng_chance(rng, 150000))
+		op->flags |= MO_TRUNC;
+	if ((op->flags & MO_WRITE) && rng_chance(rng, 150000))
+		op->flags |= MO_APPEND;
+	op->mode = 0600 | (uint32_t)rng_below(rng, 0100);
+	const struct model_inode *inode = model_find(model, op->path);
+	if (inode != NULL && inode->kind == MODEL_FIFO) /* opening one blocks, and is none of the file system's business */
+		op->kind = MOP_STAT;
+	if (inode != NULL && inode->kind == MODEL_DIR && !(op->flags & (MO_WRITE | MO_CREATE)))
+		op->kind = MOP_READDIR;
+}
+
+static void handle_op_draw(struct model *model, struct rng *rng, struct model_op *op)
+{
+	op->handle = handle_draw(model, rng, true);
+	const struct model_inode *inode = model->handles[op->handle].inode;
+	uint64_t size = inode != NULL ? inode->data.size : 0;
+	op->seed = rng_u64(rng);
+	op->offset = offset_draw(rng, size);
+	op->len = op->kind == MOP_FTRUNCATE ? offset_draw(rng, size) : size_draw(rng);
+	if (op->kind == MOP_WRITE && rng_chance(rng, 4000)) /* sparse, far beyond what 32 bits count */
+		op->offset += UINT64_C(5) << 30;
+}
+
+static void rename_draw(struct model *model, struct rng *rng, struct model_op *op)
+{
+	path_draw(model, rng, true, op->path);
+	path_draw(model, rng, rng_chance(rng, 500000), op->to);
+	if (rng_chance(rng, 200000))
+		op->flags = MR_NOREPLACE;
+	else if (rng_chance(rng, 100000))
+		op->flags = MR_EXCHANGE;
+}
+
+static void path_op_draw(struct model *model, struct rng *rng, struct model_op *op)
+{
+	bool makes = op->kind == MOP_MKDIR || op->kind == MOP_MKNOD || op->kind == MOP_SYMLINK;
+	path_draw(model, rng, !makes || rng_chance(rng, 100000), op->path);
+	if (!makes && op->kind != MOP_UNLINK && op->kind != MOP_RMDIR && rng_chance(rng, 60000))
+		op->path[0] = '\0';
+	op->mode = 0700 | (uint32_t)rng_below(rng, 0100);
+	if (op->kind == MOP_CHMOD)
+		op->mode = (uint32_t)rng_below(rng, 01000);
+	op->uid = (uint32_t)rng_below(rng, 4);
+	op->gid = (uint32_t)rng_below(rng, 4);
+	op->time_ns = (int64_t)rng_below(rng, UINT64_C(2000000000) * NS_PER_S);
+	op->xattr = (unsigned)rng_below(rng, MODEL_XATTRS);
+	op->seed = rng_u64(rng);
+	op->len = op->kind == MOP_SETXATTR ? rng_range(rng, 1, MODEL_XATTR_BYTES) : size_draw(rng);
+	if (op->kind == MOP_SETSTRIPE)
+		op->len = rng_range(rng, 1, 4);
+	if (op->kind == MOP_SYMLINK)
+		(void)snprintf(op->to, sizeof(op->to), "t%u", (unsigned)rng_below(rng, 1000));
+}
+
+void model_op_draw(struct model *model, struct rng *rng, struct model_op *ret_op)
+{
+	struct model_op op = {.kind = kind_draw(rng)};
+	switch (op.kind) {
+	case MOP_OPEN:
+		open_draw(model, rng, &op);
+		break;
+	case MOP_CLOSE:
+	case MOP_WRITE:
+	case MOP_READ:
+	case MOP_FSYNC:
+	case MOP_FTRUNCATE:
+	case MOP_FSTAT:
+		handle_op_draw(model, rng, &op);
+		break;
+	case MOP_RENAME:
+		rename_draw(model, rng, &op);
+		break;
+	case MOP_LINK:
+		path_draw(model, rng, true, op.path);
+		path_draw(model, rng, false, op.to);
+		break;
+	case MOP_STATFS:
+		break;
+	default:
+		path_op_draw(model, rng, &op);
+		break;
+	}
+	*ret_op = op;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The shared directory: programs of all clients meet on the same names. Single answers are open, but together they must fit: a name is
+ * made once before it is removed once, one of many wins, what was published is what others read.
+ *
+ * It counts what succeeded, what is under way and what a crash left open, and never asks a file system in between: every check is a
+ * condition that holds for any order in which the operations may have happened. */
+#ifndef STRIA_SIM_SHARED_H
+#define STRIA_SIM_SHARED_H
+
+#include "common/base/list.h"
+#include "common/base/rng.h"
+#include "tests/sim/kernel.h"
+
+enum { SHARED_NAMES = 5, SHARED_PATH_BYTES = 48, SHARED_PUBLISHED_MAX = 24, SHARED_BYTES_MAX = 200000 };
+/* A reader of another mount may see what is this much older than now. */
+#define SHARED_STALE_NS (1100 * NS_PER_MS)
+
+enum shared_kind {
+	SHARED_CREATE, SHARED_UNLINK, SHARED_MKDIR, SHARED_RMDIR, SHARED_RENAME, SHARED_UNRENAME, SHARED_LINK, SHARED_PUBLISH, SHARED_READ,
+	SHARED_LIST, SHARED_KINDS,
+};
+struct published {
+	struct list_node link;
+	char path[SHARED_PATH_BYTES];
+	uint64_t seed, len, time_ns, version;
+	bool busy; /* being written */
+};
+struct shared_op {
+	enum shared_kind kind;
+	unsigned name;
+	bool in_flight;
+	struct published *publishing;
+};
+/* What happened to one contested name; `open`: may have happened, its client crashed. */
+struct shared_name {
+	unsigned created, removed, creating, removing, created_open, removed_open;
+};
+struct shared {
+	struct world *world;
+	struct shared_name files[SHARED_NAMES], dirs[SHARED_NAMES], targets[SHARED_NAMES];
+	unsigned links, links_open, unique, published_count;
+	struct list published;
+	uint64_t disturbed_until_ns; /* answers from before may arrive until then */
+	uint64_t ops, wins, losses, reads;
+};
+
+void shared_init(struct shared *shared, struct world *world);
+void shared_fini(struct shared *shared);
+/* Answers may be under way until then (a cut, a frozen process): only what is read later is held to SHARED_STALE_NS. */
+void shared_disturbed(struct shared *shared, uint64_t until_ns);
+/* In a task; parks: makes the directory and what is in it from the start, whoever comes first. 0, or a negative errno. */
+int shared_prepare(struct kernel *kernel);
+/* In a task; parks: one operation. */
+void shared_step(struct shared *shared, struct kernel *kernel, struct rng *rng, struct shared_op *op);
+/* The task's client crashed. */
+void shared_crashed(struct shared *shared, struct shared_op *op);
+/* In a task of a fresh client, when nobody works any more. */
+void shared_verify(struct shared *shared, struct kernel *kernel);
+
+#endif

@@ -1,0 +1,570 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Programs that draw an operation, ask the oracle, do it, and compare. */
+#include "tests/sim/workload.h"
+#include "common/base/check.h"
+#include "proto/proto.h"
+#include "tests/sim/seam.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+enum { FULL_PATH_BYTES = WORK_ROOT_BYTES + MODEL_PATH_BYTES + 2, XATTR_LIST_BYTES = 4096, READDIR_NAMES_MAX = 64 };
+
+struct workload *workload_new(struct world *world, uint64_t seed, const struct workload_opts *opts)
+{
+	WORLD_MEMORY();
+	struct workload *workload = mem_alloc(sizeof(*workload));
+	workload->world = world;
+	workload->opts = *opts;
+	rng_init(&workload->rng, seed);
+	list_init(&workload->remains);
+	shared_init(&workload->shared, world);
+	return workload;
+}
+
+void workload_free(struct workload *workload)
+{
+	WORLD_MEMORY();
+	struct list_node *link;
+	while ((link = list_pop_front(&workload->remains)) != NULL) {
+		struct remains *remains = CONTAINER_OF(link, struct remains, link);
+		model_free(remains->before);
+		model_free(remains->after);
+		mem_free(remains);
+	}
+	for (unsigned c = 0; c < WORK_CLIENTS_MAX; c++)
+		for (unsigned t = 0; t < WORK_TASKS_MAX; t++)
+			model_free(workload->tasks[c][t].model);
+	shared_fini(&workload->shared);
+	mem_free(workload);
+}
+
+static void full_path(const char *root, const char *path, char ret_path[FULL_PATH_BYTES])
+{
+	(void)snprintf(ret_path, FULL_PATH_BYTES, "%s%s%s", root, path[0] != '\0' ? "/" : "", path);
+}
+
+/* ---- comparing ------------------------------------------------------------------------------------------------ */
+
+static uint32_t mode_of(const struct model_inode *inode)
+{
+	static const uint32_t types[] = {S_IFREG, S_IFDIR, S_IFLNK, S_IFIFO};
+	return types[inode->kind] | inode->mode;
+}
+
+/* NULL, or what is wrong. Link counts of the unlinked are the open file's own business. */
+static const char *attr_differs(const struct model_inode *inode, const struct attr *attr, bool crashed)
+{
+	if (attr->mode != mode_of(inode))
+		return "mode";
+	if (attr->nlink != inode->nlink)
+		return "nlink";
+	if (attr->uid != inode->uid || attr->gid != inode->gid)
+		return "owner";
+	if (inode->kind == MODEL_FILE && !model_check_size(inode, crashed, attr->size_bytes))
+		return "size";
+	if (inode->kind == MODEL_SYMLINK && attr->size_bytes != strlen(inode->target))
+		return "size of a symbolic link";
+	if (inode->kind == MODEL_FILE && inode->mtime_known && attr->mtime_ns != inode->mtime_ns)
+		return "mtime";
+	return NULL;
+}
+
+static void wrong(struct work_task *task, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void wrong(struct work_task *task, const char *format, ...)
+{
+	char text[200], op[200];
+	va_list args;
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	model_op_text(&task->op, op, sizeof(op));
+	WORLD_MEMORY();
+	world_fail(task->workload->world, "oracle: %s: %s: %s", task->root, op, text);
+}
+
+static void check_attr(struct work_task *task, const struct model_inode *inode, const struct attr *attr)
+{
+	const char *what = attr_differs(inode, attr, false);
+	if (what != NULL)
+		wrong(task, "%s differs: got mode %o nlink %u uid %u gid %u size %llu mtime %lld, want mode %o nlink %u size %llu", what,
+		      attr->mode, attr->nlink, attr->uid, attr->gid, (unsigned long long)attr->size_bytes, (long long)attr->mtime_ns,
+		      mode_of(inode), inode->nlink, (unsigned long long)inode->data.size);
+}
+
+/* The names of a directory, collected and compared with the model's. */
+struct listing {
+	struct model_inode *dir;
+	char names[READDIR_NAMES_MAX][MODEL_NAME_BYTES];
+	unsigned count;
+	const char *problem;
+};
+
+static bool listing_add(void *ctx, const struct kernel_dirent *dirent)
+{
+	struct listing *listing = ctx;
+	if (strcmp(dirent->name, ".") == 0 || strcmp(dirent->name, "..") == 0)
+		return true;
+	for (unsigned i = 0; i < listing->count; i++)
+		if (strcmp(listing->names[i], dirent->name) == 0)
+			listing->problem = "a name came twice";
+	if (listing->count == READDIR_NAMES_MAX || strlen(dirent->name) >= MODEL_NAME_BYTES) {
+		listing->problem = "names that nobody made";
+		return false;
+	}
+	(void)snprintf(listing->names[listing->count++], MODEL_NAME_BYTES, "%s", dirent->name);
+	return true;
+}
+
+static const char *listing_differs(const struct listing *listing)
+{
+	unsigned want = 0;
+	if (listing->problem != NULL)
+		return listing->problem;
+	list_for_each(at, &listing->dir->entries)
+		want++;
+	if (want != listing->count)
+		return want > listing->count ? "a name is missing" : "there is a name too many";
+	for (unsigned i = 0; i < listing->count; i++)
+		if (model_entry_find(listing->dir, listing->names[i]) == NULL)
+			return "there is a name that was not made";
+	return NULL;
+}
+
+/* ---- doing ---------------------------------------------------------------------------------------------------- */
+
+static int do_open(struct work_task *task, const char *path)
+{
+	const struct model_op *op = &task->op;
+	int flags = (op->flags & MO_READ) ? (op->flags & MO_WRITE) ? O_RDWR : O_RDONLY : O_WRONLY;
+	flags |= (op->flags & MO_CREATE) ? O_CREAT : 0;
+	flags |= (op->flags & MO_EXCL) ? O_EXCL : 0;
+	flags |= (op->flags & MO_TRUNC) ? O_TRUNC : 0;
+	flags |= (op->flags & MO_APPEND) ? O_APPEND : 0;
+	int fd = kernel_open(task->kernel, path, flags, op->mode);
+	if (fd < 0)
+		return fd;
+	task->fds[op->handle] = fd;
+	return 0;
+}
+
+static int64_t do_read(struct work_task *task, int fd)
+{
+	uint8_t *buf = mem_alloc((size_t)task->op.len + 1);
+	int64_t got = kernel_pread(task->kernel, fd, buf, (size_t)task->op.len, task->op.offset);
+	if (got > 0) {
+		const struct model_inode *inode = task->model->handles[task->op.handle].inode;
+		int64_t at = model_check_data(inode, false, buf, (size_t)got, task->op.offset);
+		if (at >= 0)
+			wrong(task, "byte %llu is not what was written: 0x%02x", (unsigned long long)(task->op.offset + (uint64_t)at),
+			      buf[at]);
+	}
+	mem_free(buf);
+	return got;
+}
+
+static int64_t do_write(struct work_task *task, int fd)
+{
+	uint8_t *buf = mem_alloc((size_t)task->op.len + 1);
+	model_data_fill(task->op.seed, buf, (size_t)task->op.len);
+	int64_t done = kernel_pwrite(task->kernel, fd, buf, (size_t)task->op.len, task->op.offset);
+	mem_free(buf);
+	return done;
+}
+
+static int64_t do_handle(struct work_task *task)
+{
+	struct model_op *op = &task->op;
+	struct attr attr;
+	if (task->model->handles[op->handle].inode == NULL)
+		return -EBADF;
+	int fd = task->fds[op->handle];
+	switch (op->kind) {
+	case MOP_CLOSE:
+		return kernel_close(task->kernel, fd);
+	case MOP_READ:
+		return do_read(task, fd);
+	case MOP_WRITE:
+		return do_write(task, fd);
+	case MOP_FSYNC:
+		return kernel_fsync(task->kernel, fd);
+	case MOP_FTRUNCATE:
+		return kernel_ftruncate(task->kernel, fd, op->len);
+	default: {
+		int rc = kernel_fstat(task->kernel, fd, &attr);
+		if (rc == 0)
+			check_attr(task, task->model->handles[op->handle].inode, &attr);
+		return rc;
+	}
+	}
+}
+
+static int64_t do_readdir(struct work_task *task, const char *path)
+{
+	struct listing *listing = mem_alloc(sizeof(*listing));
+	listing->dir = model_find(task->model, task->op.path);
+	int rc = kernel_readdir(task->kernel, path, listing_add, listing);
+	if (rc == 0 && listing->dir != NULL && listing_differs(listing) != NULL)
+		wrong(task, "%s", listing_differs(listing));
+	mem_free(listing);
+	return rc;
+}
+
+static int64_t do_xattr(struct work_task *task, const char *path)
+{
+	struct model_op *op = &task->op;
+	struct model_inode *inode = model_find(task->model, op->path);
+	uint8_t value[XATTR_LIST_BYTES];
+	char name[32];
+	(void)snprintf(name, sizeof(name), "user.x%u", op->xattr);
+	if (op->kind == MOP_SETXATTR) {
+		model_data_fill(op->seed, value, (size_t)op->len);
+		return kernel_setxattr(task->kernel, path, name, blob_of(value, (size_t)op->len), 0);
+	}
+	if (op->kind == MOP_REMOVEXATTR)
+		return kernel_removexattr(task->kernel, path, name);
+	if (op->kind == MOP_GETXATTR) {
+		int64_t got = kernel_getxattr(task->kernel, path, name, value, sizeof(value));
+		const struct model_xattr *xattr = inode != NULL ? &inode->xattrs[op->xattr] : NULL;
+		if (got > 0 && (xattr == NULL || xattr->len != (size_t)got || memcmp(xattr->value, value, xattr->len) != 0))
+			wrong(task, "the value is another");
+		return got;
+	}
+	int64_t got = kernel_listxattr(task->kernel, path, value, sizeof(value));
+	for (unsigned i = 0; got >= 0 && inode != NULL && i < MODEL_XATTRS; i++) {
+		(void)snprintf(name, sizeof(name), "user.x%u", i);
+		bool listed = got > 0 && memmem(value, (size_t)got, name, strlen(name) + 1) != NULL;
+		if (listed != (inode->xattrs[i].len != 0))
+			wrong(task, "%s is %s", name, listed ? "listed and should not be" : "missing");
+	}
+	return got < 0 ? got : 0;
+}
+
+static int64_t do_stat(struct work_task *task, const char *path)
+{
+	struct attr attr;
+	int rc = kernel_stat(task->kernel, path, &attr);
+	const struct model_inode *inode = model_find(task->model, task->op.path);
+	if (rc == 0 && inode != NULL)
+		check_attr(task, inode, &attr);
+	return rc;
+}
+
+static int64_t do_readlink(struct work_task *task, const char *path)
+{
+	char target[MODEL_PATH_BYTES];
+	int rc = kernel_readlink(task->kernel, path, target, sizeof(target));
+	const struct model_inode *inode = model_find(task->model, task->op.path);
+	if (rc > 0 && inode != NULL && ((size_t)rc != strlen(inode->target) || memcmp(target, inode->target, (size_t)rc) != 0))
+		wrong(task, "the target is another");
+	return rc;
+}
+
+static int64_t do_attr(struct work_task *task, const char *path)
+{
+	const struct model_op *op = &task->op;
+	struct attr attr = {.mode = op->mode, .uid = op->uid, .gid = op->gid, .size_bytes = op->len, .mtime_ns = op->time_ns,
+			    .atime_ns = op->time_ns};
+	uint32_t valid = op->kind == MOP_CHMOD ? SET_MODE : op->kind == MOP_CHOWN ? SET_UID | SET_GID :
+			 op->kind == MOP_TRUNCATE ? SET_SIZE : SET_ATIME | SET_MTIME;
+	return kernel_setattr(task->kernel, path, valid, &attr);
+}
+
+/* Wanted stripes, before the file has any data: an error afterwards is fine, and then nothing changes. */
+static int64_t do_setstripe(struct work_task *task, const char *path)
+{
+	char value[64];
+	int len = snprintf(value, sizeof(value), "-c %u -S 64K", (unsigned)task->op.len);
+	return kernel_setxattr(task->kernel, path, "stria.layout", blob_of(value, (size_t)len), 0);
+}
+
+static int64_t do_op(struct work_task *task)
+{
+	struct model_op *op = &task->op;
+	struct kernel *kernel = task->kernel;
+	char path[FULL_PATH_BYTES], to[FULL_PATH_BYTES];
+	uint64_t total, free_bytes;
+	full_path(task->root, op->path, path);
+	full_path(task->root, op->to, to);
+	switch (op->kind) {
+	case MOP_OPEN:
+		return do_open(task, path);
+	case MOP_STAT:
+		return do_stat(task, path);
+	case MOP_MKDIR:
+		return kernel_mkdir(kernel, path, op->mode);
+	case MOP_RMDIR:
+		return kernel_rmdir(kernel, path);
+	case MOP_UNLINK:
+		return kernel_unlink(kernel, path);
+	case MOP_RENAME:
+		return kernel_rename(kernel, path, to, op->flags);
+	case MOP_LINK:
+		return kernel_link(kernel, path, to);
+	case MOP_SYMLINK:
+		return kernel_symlink(kernel, op->to, path);
+	case MOP_READLINK:
+		return do_readlink(task, path);
+	case MOP_MKNOD:
+		return kernel_mknod(kernel, path, S_IFIFO | op->mode);
+	case MOP_TRUNCATE:
+	case MOP_CHMOD:
+	case MOP_CHOWN:
+	case MOP_UTIMENS:
+		return do_attr(task, path);
+	case MOP_SETXATTR:
+	case MOP_GETXATTR:
+	case MOP_REMOVEXATTR:
+	case MOP_LISTXATTR:
+		return do_xattr(task, path);
+	case MOP_READDIR:
+		return do_readdir(task, path);
+	case MOP_STATFS:
+		return kernel_statfs(kernel, &total, &free_bytes);
+	case MOP_SETSTRIPE:
+		return do_setstripe(task, path);
+	default:
+		return do_handle(task);
+	}
+}
+
+/* ---- programs ------------------------------------------------------------------------------------------------- */
+
+static void task_one_op(struct work_task *task)
+{
+	struct workload *workload = task->workload;
+	int64_t want;
+	char text[200];
+	{
+		WORLD_MEMORY();
+		model_op_draw(task->model, &task->rng, &task->op);
+		want = model_predict(task->model, &task->op);
+		model_op_text(&task->op, text, sizeof(text));
+		world_note(workload->world, NULL, "%s: %s", task->root, text);
+	}
+	task->in_flight = true;
+	int64_t got = do_op(task);
+	task->in_flight = false;
+	WORLD_MEMORY();
+	if (task->op.kind == MOP_SETSTRIPE)
+		want = got; /* whether it has data is not the model's business */
+	if (got != want && world_failure(workload->world) == NULL)
+		wrong(task, "got %lld (%s), want %lld (%s)", (long long)got, got < 0 ? err_name((int)got) : "ok", (long long)want,
+		      want < 0 ? err_name((int)want) : "ok");
+	if (want >= 0)
+		model_apply(task->model, &task->op);
+	else
+		workload->failed_as_predicted++;
+	workload->by_kind[task->op.kind]++;
+	workload->ops++;
+	task->ops++;
+}
+
+static void task_close_all(struct work_task *task)
+{
+	for (unsigned i = 0; i < MODEL_HANDLES; i++) {
+		if (task->model->handles[i].inode == NULL)
+			continue;
+		task->op = (struct model_op){.kind = MOP_CLOSE, .handle = i};
+		task->in_flight = true;
+		int64_t got = do_op(task);
+		task->in_flight = false;
+		if (got < 0)
+			wrong(task, "close: %s", err_name((int)got));
+		WORLD_MEMORY();
+		model_apply(task->model, &task->op);
+	}
+}
+
+static void task_main(void *arg)
+{
+	struct work_task *task = arg;
+	struct workload *workload = task->workload;
+	struct loop *loop = kernel_loop(task->kernel);
+	if (task->shared) {
+		int rc = shared_prepare(task->kernel);
+		if (rc < 0)
+			wrong(task, "preparing the shared directory: %s", err_name(rc));
+	} else {
+		int rc = kernel_mkdir(task->kernel, task->root, 0755);
+		if (rc < 0)
+			wrong(task, "mkdir of its root: %s", err_name(rc));
+		task->root_made = true;
+	}
+	while (!workload->stop && world_failure(workload->world) == NULL) {
+		task_sleep(loop, rng_below(&task->rng, workload->opts.think_ns_max));
+		if (task->shared)
+			shared_step(&workload->shared, task->kernel, &task->rng, &task->shared_op);
+		else
+			task_one_op(task);
+		if (rng_chance(&task->rng, 10000))
+			kernel_shrink(task->kernel);
+	}
+	if (!task->shared)
+		task_close_all(task);
+	task->running = false;
+}
+
+void workload_start(struct workload *workload, unsigned client, struct loop *loop, struct kernel *kernel)
+{
+	unsigned life = ++workload->lives[client];
+	for (unsigned t = 0; t < workload->opts.tasks + workload->opts.shared_tasks; t++) {
+		struct work_task *task = &workload->tasks[client][t];
+		{
+			WORLD_MEMORY();
+			*task = (struct work_task){.workload = workload, .kernel = kernel, .client = client, .index = t, .life = life};
+			task->rng = rng_fork(&workload->rng);
+			task->model = model_new();
+			task->shared = t >= workload->opts.tasks;
+			(void)snprintf(task->root, sizeof(task->root), "c%u_t%u_l%u", client, t, life);
+			task->running = true;
+		}
+		task_spawn(loop, "program", task_main, task);
+	}
+}
+
+/* What is left of a subtree: as it is, and as it would be with the operation in flight. */
+static void task_leave(struct work_task *task, bool crashed)
+{
+	struct workload *workload = task->workload;
+	if (task->shared) {
+		if (crashed)
+			shared_crashed(&workload->shared, &task->shared_op);
+		model_free(task->model);
+	} else if (!task->root_made) {
+		model_free(task->model);
+	} else {
+		struct remains *remains = mem_alloc(sizeof(*remains));
+		memcpy(remains->root, task->root, sizeof(remains->root));
+		remains->crashed = crashed;
+		remains->before = task->model;
+		if (crashed && task->in_flight && model_predict(task->model, &task->op) >= 0) {
+			remains->after = model_clone(task->model);
+			model_apply(remains->after, &task->op);
+			model_doubt(remains->before, &task->op);
+		}
+		list_push_back(&workload->remains, &remains->link);
+	}
+	task->model = NULL;
+	task->running = false;
+}
+
+void workload_crashed(struct workload *workload, unsigned client)
+{
+	WORLD_MEMORY();
+	for (unsigned t = 0; t < WORK_TASKS_MAX; t++)
+		if (workload->tasks[client][t].model != NULL)
+			task_leave(&workload->tasks[client][t], true);
+}
+
+bool workload_is_idle(const struct workload *workload)
+{
+	for (unsigned c = 0; c < WORK_CLIENTS_MAX; c++)
+		for (unsigned t = 0; t < WORK_TASKS_MAX; t++)
+			if (workload->tasks[c][t].running)
+				return false;
+	return true;
+}
+
+void workload_finish(struct workload *workload)
+{
+	WORLD_MEMORY();
+	for (unsigned c = 0; c < WORK_CLIENTS_MAX; c++)
+		for (unsigned t = 0; t < WORK_TASKS_MAX; t++)
+			if (workload->tasks[c][t].model != NULL)
+				task_leave(&workload->tasks[c][t], false);
+}
+
+/* ---- the end -------------------------------------------------------------------------------------------------- */
+
+struct verifying {
+	struct kernel *kernel;
+	bool crashed;
+	char problem[256];
+};
+
+static bool verify_data(struct verifying *verifying, const struct model_inode *inode, const char *path, uint64_t size)
+{
+	enum { PART = 65536 };
+	int fd = kernel_open(verifying->kernel, path, O_RDONLY, 0);
+	if (fd < 0) {
+		(void)snprintf(verifying->problem, sizeof(verifying->problem), "open %s: %s", path, err_name(fd));
+		return false;
+	}
+	uint8_t *buf = mem_alloc(PART);
+	bool good = true;
+	for (uint64_t at = 0; good && at < size;) {
+		if (size - at > 16 * MIB && at >= 2 * MIB) /* the middle of a sparse file */
+			at = (size - 8 * PART) / PART * PART;
+		int64_t got = kernel_pread(verifying->kernel, fd, buf, PART, at);
+		int64_t bad = got > 0 ? model_check_data(inode, verifying->crashed, buf, (size_t)got, at) : -1;
+		good = got == (int64_t)min_u64(PART, size - at) && bad < 0;
+		if (!good)
+			(void)snprintf(verifying->problem, sizeof(verifying->problem), "%s: read at %llu gives %lld, wrong at %lld", path,
+				       (unsigned long long)at, (long long)got, (long long)bad);
+		at += PART;
+	}
+	mem_free(buf);
+	(void)kernel_close(verifying->kernel, fd);
+	return good;
+}
+
+static bool verify_inode(struct verifying *verifying, struct model_inode *inode, const char *path);
+
+static bool verify_dir(struct verifying *verifying, struct model_inode *dir, const char *path)
+{
+	struct listing *listing = mem_alloc(sizeof(*listing));
+	listing->dir = dir;
+	int rc = kernel_readdir(verifying->kernel, path, listing_add, listing);
+	const char *problem = rc < 0 ? err_name(rc) : listing_differs(listing);
+	bool good = problem == NULL;
+	if (!good)
+		(void)snprintf(verifying->problem, sizeof(verifying->problem), "readdir %s: %s", path, problem);
+	mem_free(listing);
+	list_for_each(at, &dir->entries) {
+		struct model_entry *entry = CONTAINER_OF(at, struct model_entry, link);
+		char child[FULL_PATH_BYTES];
+		(void)snprintf(child, sizeof(child), "%.80s/%s", path, entry->name);
+		good = good && verify_inode(verifying, entry->inode, child);
+	}
+	return good;
+}
+
+static bool verify_inode(struct verifying *verifying, struct model_inode *inode, const char *path)
+{
+	struct attr attr;
+	int rc = kernel_stat(verifying->kernel, path, &attr);
+	const char *problem = rc < 0 ? err_name(rc) : attr_differs(inode, &attr, verifying->crashed);
+	if (problem != NULL) {
+		(void)snprintf(verifying->problem, sizeof(verifying->problem), "%s: %s (size %llu, want %llu; nlink %u, want %u; mode %o, want %o)",
+			       path, problem, (unsigned long long)(rc < 0 ? 0 : attr.size_bytes), (unsigned long long)inode->data.size,
+			       rc < 0 ? 0 : attr.nlink, inode->nlink, rc < 0 ? 0 : attr.mode, mode_of(inode));
+		return false;
+	}
+	if (inode->kind == MODEL_DIR)
+		return verify_dir(verifying, inode, path);
+	return inode->kind != MODEL_FILE || verify_data(verifying, inode, path, attr.size_bytes);
+}
+
+void workload_verify(struct workload *workload, struct kernel *kernel)
+{
+	struct world *world = workload->world;
+	list_for_each(at, &workload->remains) {
+		struct remains *remains = CONTAINER_OF(at, struct remains, link);
+		struct verifying first = {.kernel = kernel, .crashed = remains->crashed}, second = first;
+		workload->remains_checked++;
+		if (verify_inode(&first, remains->before->root, remains->root))
+			continue;
+		if (remains->after != NULL && verify_inode(&second, remains->after->root, remains->root)) {
+			workload->remains_after++;
+			continue;
+		}
+		WORLD_MEMORY();
+		world_fail(world, "oracle: %s%s at the end: %s%s%s", remains->root, remains->crashed ? " (its client crashed)" : "",
+			   first.problem, remains->after != NULL ? "; or: " : "", second.problem);
+		return;
+	}
+	shared_verify(&workload->shared, kernel);
+}
