@@ -17,6 +17,7 @@ struct client_buf *client_buf_try_get(struct client *client)
 		return NULL;
 	}
 	client->free_bufs = buf->next_free;
+	client->free_count--;
 	buf->refs = 1;
 	return buf;
 }
@@ -37,6 +38,7 @@ void client_buf_put(struct client_buf *buf)
 		return;
 	buf->next_free = client->free_bufs;
 	client->free_bufs = buf;
+	client->free_count++;
 	waitq_wake_one(&client->buf_waiters);
 	if (client->wants_free && client->on_free != NULL) {
 		client->wants_free = false;
@@ -56,7 +58,7 @@ int client_bufs_init(struct client *client, uint32_t count)
 	client->slab_bytes = (size_t)count * BUF_STRIDE;
 	client->slab = mem_alloc_aligned(4096, client->slab_bytes);
 	client->bufs = mem_alloc(count * sizeof(client->bufs[0]));
-	waitq_init(&client->buf_waiters);
+	client->buf_count = client->free_count = count;
 	for (uint32_t i = count; i-- > 0;) {
 		struct client_buf *buf = &client->bufs[i];
 		buf->client = client;

@@ -5,6 +5,7 @@
 
 #include "client/client.h"
 #include "common/base/check.h"
+#include "common/base/crc.h"
 #include "common/base/list.h"
 #include "common/base/map.h"
 #include "common/cluster/cmap.h"
@@ -30,6 +31,7 @@ struct target {
 	uint64_t recovered_boot; /* the boot to which everything has been replayed or reclaimed */
 	bool recovering;        /* a task does that */
 	uint64_t waiting_since_ns; /* somebody waits for it since; 0: no */
+	uint32_t commits_running;  /* of the committer */
 };
 
 /* A write that its OST may still lose. */
@@ -40,8 +42,11 @@ struct uwrite {
 	uint32_t len, crc;
 	uint64_t offset;            /* in the object */
 	int64_t mtime_ns;
+	uint64_t seq;               /* counts this mount's writes: what a commit has to wait for */
+	uint32_t users;             /* tasks that send it again */
+	bool dropped;               /* out of the list: freed when users falls to 0 */
 	struct write_order first;   /* of its first answer: its place in history */
-	uint64_t verifier;          /* of the boot that holds it now */
+	struct write_order held;    /* of its last answer: the boot that holds it now */
 };
 /* An object that we have written to and not committed. */
 struct uobject {
@@ -53,8 +58,10 @@ struct uobject {
 	struct list writes;
 	uint64_t bytes;
 	uint64_t since_ns;          /* of the oldest write */
+	uint64_t last_seq;          /* of the newest write ever added */
 	uint32_t users;             /* tasks in it */
 	bool committing;
+	bool queued;                /* the committer has a task for it */
 	struct waitq committed;
 };
 
@@ -78,8 +85,10 @@ struct node {
 	int64_t mtime_ns;
 	uint64_t dirtied;           /* counts writes: a publication that was overtaken leaves it dirty */
 	uint32_t writes_running;
-	bool truncating;
-	struct waitq changed;       /* writes_running fell to 0, or truncating ended */
+	uint32_t writers_opening;   /* opens to write without an answer yet */
+	uint32_t writers_closing;   /* closes that say SIZE_LAST_WRITER, without an answer yet */
+	bool truncating, publishing, appending; /* one task at a time each */
+	struct waitq changed;       /* one of the above ended, or writes_running fell to 0 */
 	int error;                  /* of background work; told once per open file */
 	uint64_t error_seq;
 };
@@ -92,6 +101,7 @@ struct client_file {
 	uint32_t flags;
 	uint64_t error_seq;         /* node errors up to here were told */
 	bool lost;                  /* we were evicted: EIO */
+	bool closed;                /* by client_stop: only memory is left */
 };
 
 /* A mutation without an answer. */
@@ -112,7 +122,10 @@ struct client {
 	uint64_t uuid_hi, uuid_lo;
 	uint64_t lease_ns;
 	int64_t mdt_offset_ns;      /* MDT time minus ours */
-	bool joined, stopping, rejoining, refreshing;
+	bool joined, rejoining, refreshing;
+	bool stopping;              /* no new work of applications */
+	bool ended;                 /* no work at all: every wait gives up */
+	struct waitq end;           /* periodic tasks sleep here; woken when ended is set */
 	uint64_t wanted_epoch;
 	struct waitq joined_q, refreshed;
 	uint64_t next_opno, next_handle;
@@ -121,14 +134,17 @@ struct client {
 	struct list dirty_nodes;
 	struct map uobjects;
 	struct list uobjects_by_age;
-	uint64_t unstable_bytes;
+	uint64_t unstable_bytes, last_seq;
+	struct waitq commit_wanted; /* the committer sleeps here */
 	uint32_t tasks;             /* background ones that stop has to wait for */
-	struct waitq idle;
+	uint32_t daemons;           /* periodic ones, which stop ends */
+	struct waitq idle;          /* one of the two fell to 0 */
 	/* buffers */
 	uint8_t *slab;
 	size_t slab_bytes;
 	struct net_mr *slab_mr;
 	struct client_buf *bufs, *free_bufs;
+	uint32_t buf_count, free_count;
 	struct waitq buf_waiters;
 	void (*on_free)(void *ctx);
 	void *on_free_ctx;
@@ -149,6 +165,8 @@ struct call {
 /* Repeats until there is a final answer. Parks. Errors: the operation's, EINTR, ERR_evicted, ERR_aborted (stopping). */
 int session_call(struct client *client, uint8_t kind, uint32_t index, const struct call *call);
 int session_mdt_call(struct client *client, struct ino ino, const struct call *call);
+/* One attempt at `target` itself, whatever the session's state, with an operation number of its own. Parks. */
+int session_attempt(struct target *target, const struct call *call);
 int session_join(struct client *client);
 void session_start_tasks(struct client *client);
 int session_refresh_map(struct client *client, uint64_t epoch);
@@ -159,6 +177,12 @@ void session_newer_epoch(void *ctx, uint64_t epoch);
 /* A background task that client_stop waits for. */
 void session_spawn(struct client *client, const char *name, void (*fn)(void *arg), void *arg);
 void session_task_done(struct client *client);
+/* A periodic task: it returns soon after client->ended is set, and says so. */
+void session_daemon_done(struct client *client);
+/* Parks for that long or until the client ends. */
+void session_nap(struct client *client, uint64_t duration_ns);
+/* Nothing goes on: calls end with ERR_aborted. */
+void session_end(struct client *client);
 struct cred session_cred(const struct client_op *op);
 int64_t session_mdt_now_ns(const struct client *client);
 
@@ -179,6 +203,8 @@ void node_merge_attr(struct client *client, struct node *node, struct attr *attr
 int node_set_layout(struct node *node, struct blob bytes);
 void node_written(struct client *client, struct node *node, uint64_t end, uint64_t bytes);
 void node_set_error(struct node *node, int rc);
+/* Is what we know of the size all there is to know? */
+bool node_size_is_ours(const struct node *node);
 void node_clean(struct client *client, struct node *node);
 void node_mark_dirty(struct client *client, struct node *node);
 
@@ -187,7 +213,29 @@ void node_mark_dirty(struct client *client, struct node *node);
 int attr_to_entry(struct client *client, struct client_op *op, struct attr attr, struct client_entry *ret_entry);
 /* Publish size and mtime if dirty. Parks. */
 int attr_publish(struct client *client, struct client_op *op, struct node *node);
+int attr_publish_all(struct client *client, struct client_op *op);
 void attr_publisher_task(void *arg);
+/* Ask the MDT (and the objects if need be) for attributes as the kernel shall see them. Parks. */
+int attr_refresh(struct client *client, struct client_op *op, struct ino ino, struct client_entry *ret_entry);
+int attr_refresh_layout(struct client *client, struct client_op *op, struct node *node);
+/* Before a truncation: this mount's writes have ended and are stable, no size is on its way. Parks; 0: attr_truncate_end must follow, with the
+ * attributes after it, or NULL if it failed. */
+int attr_truncate_begin(struct client *client, struct client_op *op, struct node *node, uint64_t size_bytes);
+void attr_truncate_end(struct client *client, struct node *node, const struct attr *attr);
+
+/* ---- file.c ---------------------------------------------------------------------------------------------------- */
+/* Give back every open without freeing it: for client_stop. */
+void file_close_all(struct client *client);
+
+/* ---- statfs.c -------------------------------------------------------------------------------------------------- */
+struct target_space {
+	struct target *target;
+	bool active;           /* it answered within 2 s */
+	uint64_t total_bytes, free_bytes, available_bytes;
+	uint64_t inodes_used, inodes_free;
+};
+/* All targets at once, one attempt each. Rows are in arena, MDTs then OSTs by index; returns how many. Parks. */
+size_t space_gather(struct client *client, struct arena *arena, struct target_space **ret_rows);
 
 /* ---- unstable.c ------------------------------------------------------------------------------------------------ */
 struct uobject *unstable_object(struct client *client, const struct layout_piece *piece, struct ino ino, uint32_t layout_gen);
@@ -199,14 +247,15 @@ int unstable_commit_ino(struct client *client, struct client_op *op, struct ino 
 int unstable_commit_all(struct client *client, struct client_op *op);
 /* Wait until there is room for len more. Parks. */
 int unstable_reserve(struct client *client, struct client_op *op, uint32_t len);
-void unstable_drop_ino(struct client *client, struct ino ino);
 void unstable_drop_all(struct client *client);
+/* Memory only: for client_free. */
+void unstable_free_all(struct client *client);
 /* Send again what `target` held under another verifier. Parks. */
 int unstable_replay(struct client *client, struct target *target);
 void unstable_committer_task(void *arg);
 
 /* ---- data.c ---------------------------------------------------------------------------------------------------- */
-/* One write of a piece, as a first copy or a replay. data lies in buf, or buf is NULL and it travels inline. */
+/* Child tasks of one task, which waits for all of them. */
 struct fanout {
 	struct client *client;
 	struct task *parent;
@@ -214,6 +263,8 @@ struct fanout {
 	int rc; /* the first error */
 };
 void fanout_begin(struct fanout *fanout, struct client *client);
+/* fn(arg) ends with fanout_child_done. */
+void fanout_spawn(struct fanout *fanout, const char *name, void (*fn)(void *arg), void *arg);
 void fanout_child_done(struct fanout *fanout, int rc);
 int fanout_wait(struct fanout *fanout);
 

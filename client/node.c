@@ -111,6 +111,11 @@ void node_written(struct client *client, struct node *node, uint64_t end, uint64
 	node_mark_dirty(client, node);
 }
 
+bool node_size_is_ours(const struct node *node)
+{
+	return node->size_known && node->sole_writer && (node->dirty || node->writers > 0);
+}
+
 void node_set_error(struct node *node, int rc)
 {
 	node->error = rc;
@@ -120,6 +125,14 @@ void node_set_error(struct node *node, int rc)
 void node_merge_attr(struct client *client, struct node *node, struct attr *attr)
 {
 	(void)client;
+	if (node->size_known && attr->size_gen < node->size_gen) {
+		/* An answer that a truncation by this mount overtook. */
+		attr->size_gen = node->size_gen;
+		attr->size_bytes = node->size_bytes;
+		attr->blocks = node->blocks;
+		attr->mtime_ns = node->mtime_ns;
+		return;
+	}
 	node->sole_writer = (attr->flags & ATTR_SIZE_AT_OBJECTS) == 0 || (attr->flags & ATTR_WRITERS_SELF) != 0;
 	if (node->size_known && attr->size_gen == node->size_gen && (node->dirty || node->writers > 0)) {
 		attr->size_bytes = max_u64(attr->size_bytes, node->size_bytes);

@@ -93,7 +93,7 @@ static void recover_task(void *arg)
 {
 	struct target *target = arg;
 	struct client *client = target->client;
-	while (target->recovered_boot != target->boot && !client->stopping) {
+	while (target->recovered_boot != target->boot && !client->ended) {
 		uint64_t boot = target->boot;
 		int rc = target->kind == TARGET_MDT ? reclaim_all(target) : replay_all(target);
 		if (rc == 0) {
@@ -121,7 +121,7 @@ void recover_on_hello(void *ctx, struct rpc_peer *peer, const struct hello_rep *
 	if (target->boot != 0 && target->boot != rep->boot && target->kind == TARGET_OST)
 		client->counters.verifiers_changed++;
 	target->boot = rep->boot;
-	if (target->recovered_boot == target->boot || target->recovering || client->stopping)
+	if (target->recovered_boot == target->boot || target->recovering || client->ended)
 		return;
 	target->recovering = true;
 	session_spawn(client, "recover", recover_task, target);

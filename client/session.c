@@ -115,6 +115,29 @@ void session_task_done(struct client *client)
 		waitq_wake_all(&client->idle);
 }
 
+void session_daemon_done(struct client *client)
+{
+	if (--client->daemons == 0)
+		waitq_wake_all(&client->idle);
+}
+
+void session_nap(struct client *client, uint64_t duration_ns)
+{
+	if (!client->ended)
+		(void)waitq_wait(&client->end, client_loop(client), env_now_ns(client->env) + duration_ns); /* either way */
+}
+
+void session_end(struct client *client)
+{
+	client->ended = client->stopping = true;
+	waitq_wake_all(&client->end);
+	waitq_wake_all(&client->commit_wanted);
+	waitq_wake_all(&client->joined_q);
+	list_for_each(at, &client->targets)
+		rpc_peer_disconnect(CONTAINER_OF(at, struct target, link)->peer);
+	rpc_peer_disconnect(client->mgs);
+}
+
 struct cred session_cred(const struct client_op *op)
 {
 	if (op == NULL)
@@ -194,6 +217,17 @@ static bool called_off(const struct call *call, bool sent_mutation)
 	return call->who != NULL && (call->who->interrupted || call->who->killed) && !sent_mutation;
 }
 
+/* An interrupt ends it early. Several tasks may work for one `who`: the last one to sleep is the one that is woken. */
+static void backoff(struct client *client, struct client_op *who, uint64_t duration_ns)
+{
+	struct task *self = task_current(client_loop(client));
+	if (who != NULL)
+		who->task = self;
+	(void)task_park_until(client_loop(client), env_now_ns(client->env) + duration_ns); /* woken or not: repeat */
+	if (who != NULL && who->task == self)
+		who->task = NULL;
+}
+
 static int repeat(struct client *client, uint8_t kind, uint32_t index, const struct call *call, uint64_t opno)
 {
 	bool mutates = opno != 0;
@@ -204,7 +238,7 @@ static int repeat(struct client *client, uint8_t kind, uint32_t index, const str
 			client->counters.interrupted++;
 			return fail(ERR_interrupted);
 		}
-		if (client->stopping && call->who != NULL && !call->who->is_admin)
+		if (client->ended || (client->stopping && call->who != NULL && !call->who->is_admin))
 			return fail(ERR_aborted);
 		struct target *target = NULL;
 		if (sent)
@@ -221,7 +255,7 @@ static int repeat(struct client *client, uint8_t kind, uint32_t index, const str
 		if (target == NULL || err_is(rc, ERR_stale_epoch) || err_is(rc, ERR_not_owner) || err_is(rc, ERR_refused) ||
 		    err_is(rc, ERR_timeout) || err_is(rc, ERR_conn_lost))
 			(void)session_refresh_map(client, 0); /* it may have moved; if not, repeat where it was */
-		(void)task_park_until(client_loop(client), env_now_ns(client->env) + backoff_ns); /* an interrupt wakes us */
+		backoff(client, call->who, backoff_ns);
 		backoff_ns = min_u64(backoff_ns * 2, BACKOFF_MAX_NS);
 	}
 }
@@ -230,9 +264,7 @@ int session_call(struct client *client, uint8_t kind, uint32_t index, const stru
 {
 	const struct proto_op *op = proto_op((uint16_t)call->op);
 	uint8_t groups[GROUPS_MAX * 4];
-	if (call->who != NULL)
-		call->who->task = task_current(client_loop(client));
-	while (!client->joined && !client->stopping)
+	while (!client->joined && !client->ended)
 		(void)waitq_wait(&client->joined_q, client_loop(client), UINT64_MAX); /* the join ends it */
 	for (;;) {
 		struct opno opno = {.number = 0};
@@ -250,6 +282,20 @@ int session_call(struct client *client, uint8_t kind, uint32_t index, const stru
 		if (call->who != NULL && call->who->groups != NULL)
 			call->cred->group_count = call->who->groups(call->who, groups);
 	}
+}
+
+int session_attempt(struct target *target, const struct call *call)
+{
+	struct client *client = target->client;
+	struct opno opno;
+	opno_begin(client, &opno);
+	struct rpc_args args = {.arena = call->arena, .timeout_ns = ATTEMPT_NS, .opno = opno.number, .bulk_len = call->bulk_len};
+	bool connected = rpc_peer_is_connected(target->peer);
+	int rc = rpc_call(target->peer, call->op, call->req, call->rep, &args);
+	if (call->bulk_len > 0 && connected && (rc == -ERR_timeout || rc == -ERR_conn_lost))
+		client->counters.bulk_cut++;
+	opno_end(client, &opno);
+	return rc;
 }
 
 int session_mdt_call(struct client *client, struct ino ino, const struct call *call)
@@ -286,7 +332,7 @@ int session_join(struct client *client)
 		int rc = rpc_client_join(client->mgs, &req, &rep, &(struct rpc_args){.timeout_ns = ATTEMPT_NS});
 		if (rc == 0) {
 			client->identity.client = rep.client;
-			client->lease_ns = rep.lease_ms * NS_PER_MS;
+			client->lease_ns = max_u64(rep.lease_ms, 100) * NS_PER_MS;
 			rc = session_refresh_map(client, rep.epoch);
 			if (rc == 0 && client->map != NULL && client->map->epoch >= rep.epoch)
 				return 0;
@@ -340,9 +386,9 @@ static void lose_files(struct client *client)
 
 void session_evicted(struct client *client)
 {
-	if (client->rejoining || client->stopping)
+	if (client->rejoining || client->ended)
 		return;
-	client->rejoining = true;
+	client->rejoining = !client->stopping;
 	client->joined = false;
 	client->counters.evicted++;
 	client->counters.lost_bytes += client->unstable_bytes;
@@ -351,6 +397,10 @@ void session_evicted(struct client *client)
 		 client->identity.client, client->unstable_bytes);
 	unstable_drop_all(client);
 	lose_files(client);
+	if (client->stopping) {
+		session_end(client); /* nothing is left that could be saved */
+		return;
+	}
 	list_for_each(at, &client->targets)
 		rpc_peer_disconnect(CONTAINER_OF(at, struct target, link)->peer);
 	client->identity.client = 0;
@@ -360,9 +410,9 @@ void session_evicted(struct client *client)
 static void renew_task(void *arg)
 {
 	struct client *client = arg;
-	while (!client->stopping) {
-		task_sleep(client_loop(client), client->lease_ns / 3);
-		if (client->stopping || !client->joined)
+	while (!client->ended) {
+		session_nap(client, client->lease_ns / 3);
+		if (client->ended || !client->joined)
 			continue;
 		struct client_renew_req req = {.client = client->identity.client};
 		struct client_renew_rep rep;
@@ -372,10 +422,12 @@ static void renew_task(void *arg)
 		else if (rc == -ERR_evicted && req.client == client->identity.client)
 			session_evicted(client);
 	}
+	session_daemon_done(client);
 }
 
 void session_start_tasks(struct client *client)
 {
+	client->daemons += 3;
 	task_spawn(client_loop(client), "renew", renew_task, client);
 	task_spawn(client_loop(client), "publisher", attr_publisher_task, client);
 	task_spawn(client_loop(client), "committer", unstable_committer_task, client);
