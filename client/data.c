@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * File data: ranges are cut into pieces by the layout, pieces go to their OSTs in parallel, buffers are reached by RMA. */
+#include "client/client_impl.h"
+
+enum {
+	PIECES_MAX = CLIENT_BUF_BYTES / STRIPE_BYTES_MIN + 2 + LAYOUT_COMPONENTS_MAX,
+	LAYOUT_TRIES_MAX = 8,
+	CORRUPT_TRIES_MAX = 3,
+};
+
+/* ---- children ---------------------------------------------------------------------------------------------------- */
+
+void fanout_begin(struct fanout *fanout, struct client *client)
+{
+	*fanout = (struct fanout){.client = client, .parent = task_current(client_loop(client))};
+}
+
+void fanout_spawn(struct fanout *fanout, const char *name, void (*fn)(void *arg), void *arg)
+{
+	fanout->running++;
+	task_spawn(client_loop(fanout->client), name, fn, arg);
+}
+
+void fanout_child_done(struct fanout *fanout, int rc)
+{
+	if (rc < 0 && fanout->rc == 0)
+		fanout->rc = rc;
+	if (--fanout->running == 0)
+		task_wake(fanout->parent);
+}
+
+int fanout_wait(struct fanout *fanout)
+{
+	while (fanout->running > 0)
+		task_park(client_loop(fanout->client));
+	return fanout->rc;
+}
+
+/* ---- pieces ------------------------------------------------------------------------------------------------------ */
+
+/* One read or write, on the stack of its task. */
+struct transfer {
+	struct client *client;
+	struct client_op *op;
+	struct node *node;
+	struct client_buf *buf;
+	uint8_t *data;          /* in buf: where file offset `offset` lies */
+	uint64_t offset;
+	size_t len;
+	uint32_t layout_gen;
+	int64_t mtime_ns;       /* of a write */
+	bool writes;
+	uint64_t short_at;      /* of a read: the lowest file offset past an object's end; UINT64_MAX: none */
+	struct fanout fanout;
+};
+struct piece_job {
+	struct transfer *transfer;
+	struct layout_piece piece;
+};
+
+static bool fits_inline(const struct client *client, uint64_t len)
+{
+	return len <= client->conf.inline_bytes_max;
+}
+
+static struct rma describe(struct client *client, const uint8_t *data, uint32_t len)
+{
+	return client->env->net->ops->mr_describe(client->slab_mr, (size_t)(data - client->slab), len);
+}
+
+static int write_piece(struct transfer *transfer, const struct layout_piece *piece)
+{
+	struct client *client = transfer->client;
+	uint8_t *data = transfer->data + (piece->file_offset - transfer->offset);
+	uint32_t len = (uint32_t)piece->len;
+	int rc = unstable_reserve(client, transfer->op, len);
+	if (rc < 0)
+		return rc;
+	struct obj_write_req req = {
+		.ino = transfer->node->ino,
+		.component = piece->component,
+		.stripe = piece->stripe,
+		.layout_gen = transfer->layout_gen,
+		.offset = piece->object_offset,
+		.len = len,
+		.crc = crc32c(0, data, len),
+		.mtime_ns = transfer->mtime_ns,
+	};
+	bool by_rma = !fits_inline(client, len);
+	if (by_rma)
+		req.source = describe(client, data, len);
+	else
+		req.data = blob_of(data, len);
+	struct obj_write_rep rep;
+	struct uobject *object = unstable_object(client, piece, transfer->node->ino, transfer->layout_gen);
+	rc = session_call(client, TARGET_OST, piece->ost,
+			  &(struct call){.op = OP_obj_write, .req = &req, .rep = &rep, .bulk_len = by_rma ? len : 0, .who = transfer->op});
+	if (rc == 0 && !rep.stable)
+		unstable_add(client, object, transfer->buf, data, len, req.crc, req.offset, req.mtime_ns, rep.order);
+	unstable_object_put(client, object);
+	return rc;
+}
+
+/* One attempt to read; ERR_corrupt when what came is not what was sent. */
+static int read_piece_once(struct transfer *transfer, const struct layout_piece *piece)
+{
+	struct client *client = transfer->client;
+	uint8_t *data = transfer->data + (piece->file_offset - transfer->offset);
+	uint32_t len = (uint32_t)piece->len;
+	struct obj_read_req req = {
+		.ino = transfer->node->ino,
+		.component = piece->component,
+		.stripe = piece->stripe,
+		.layout_gen = transfer->layout_gen,
+		.offset = piece->object_offset,
+		.len = len,
+	};
+	bool by_rma = !fits_inline(client, len);
+	if (by_rma)
+		req.dest = describe(client, data, len);
+	struct obj_read_rep rep;
+	CLEANUP(arena_fini) struct arena arena;
+	arena_init(&arena);
+	int rc = session_call(client, TARGET_OST, piece->ost,
+			      &(struct call){.op = OP_obj_read, .req = &req, .rep = &rep, .arena = &arena,
+					     .bulk_len = by_rma ? len : 0, .who = transfer->op});
+	if (rc < 0)
+		return rc;
+	if (rep.len > len || (!by_rma && rep.data.len != rep.len))
+		return fail(ERR_malformed);
+	if (!by_rma && rep.len > 0)
+		memcpy(data, rep.data.ptr, rep.len);
+	if (crc32c(0, data, rep.len) != rep.crc)
+		return fail(ERR_corrupt);
+	if (rep.len < len) {
+		memset(data + rep.len, 0, len - rep.len);
+		transfer->short_at = min_u64(transfer->short_at, piece->file_offset + rep.len);
+	}
+	return 0;
+}
+
+static int read_piece(struct transfer *transfer, const struct layout_piece *piece)
+{
+	int rc = 0;
+	for (int i = 0; i < CORRUPT_TRIES_MAX; i++) {
+		rc = read_piece_once(transfer, piece);
+		if (rc != -ERR_corrupt)
+			break; /* damage on the way is mended by another try, damage on the disk is not */
+	}
+	return rc;
+}
+
+static int do_piece(struct transfer *transfer, const struct layout_piece *piece)
+{
+	return transfer->writes ? write_piece(transfer, piece) : read_piece(transfer, piece);
+}
+
+static void piece_child(void *arg)
+{
+	struct piece_job *job = arg;
+	struct transfer *transfer = job->transfer;
+	fanout_child_done(&transfer->fanout, do_piece(transfer, &job->piece));
+}
+
+/* All pieces by the layout that the node has now. */
+static int do_pieces(struct transfer *transfer)
+{
+	struct piece_job jobs[PIECES_MAX];
+	size_t count = 0;
+	const struct layout *layout = transfer->node->layout;
+	uint64_t at = transfer->offset, end = transfer->offset + transfer->len;
+	if (layout == NULL)
+		return fail(ERR_stale_layout);
+	transfer->layout_gen = layout->gen;
+	for (; at < end; count++) {
+		if (count == PIECES_MAX || !layout_map(layout, at, end - at, &jobs[count].piece))
+			return fail(EFBIG); /* past the last component */
+		jobs[count].transfer = transfer;
+		at += jobs[count].piece.len;
+	}
+	if (count == 1)
+		return do_piece(transfer, &jobs[0].piece);
+	fanout_begin(&transfer->fanout, transfer->client);
+	for (size_t i = 0; i < count; i++)
+		fanout_spawn(&transfer->fanout, transfer->writes ? "write_piece" : "read_piece", piece_child, &jobs[i]);
+	return fanout_wait(&transfer->fanout);
+}
+
+/* Repeats under a newer layout: writing the same bytes twice is harmless. */
+static int do_transfer(struct transfer *transfer)
+{
+	for (int i = 0; i < LAYOUT_TRIES_MAX; i++) {
+		transfer->short_at = UINT64_MAX;
+		int rc = do_pieces(transfer);
+		if (rc != -ERR_stale_layout)
+			return rc;
+		rc = attr_refresh_layout(transfer->client, transfer->op, transfer->node);
+		if (rc < 0)
+			return rc;
+	}
+	return fail(EIO);
+}
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+/* Past an object's end there are zeros or nothing: only the size tells. */
+static int clip_at_size(struct transfer *transfer, bool ours_before, uint64_t size_before, uint64_t *ret_size)
+{
+	struct node *node = transfer->node;
+	if (ours_before && node_size_is_ours(node) && node->size_bytes == size_before) {
+		*ret_size = size_before;
+		return 0;
+	}
+	uint64_t size_bytes = node->size_bytes;
+	if (!node_size_is_ours(node)) {
+		struct client_entry entry;
+		int rc = attr_refresh(transfer->client, transfer->op, node->ino, &entry);
+		if (rc < 0)
+			return rc;
+		size_bytes = entry.attr.size_bytes;
+	}
+	*ret_size = size_bytes;
+	/* The file may have grown after the objects were read: what lies below the size must be read after it was known. */
+	if (transfer->short_at < size_bytes)
+		return do_transfer(transfer);
+	return 0;
+}
+
+int64_t client_read(struct client *client, struct client_op *op, struct client_file *file, uint64_t offset, struct client_buf *buf,
+		    size_t len)
+{
+	if (file->lost)
+		return fail(EIO);
+	if ((file->flags & OPEN_READ) == 0)
+		return fail(EBADF);
+	if (offset >= INT64_MAX)
+		return 0;
+	struct transfer transfer = {
+		.client = client,
+		.op = op,
+		.node = file->node,
+		.buf = buf,
+		.data = client_buf_ptr(buf),
+		.offset = offset,
+		.len = (size_t)min_u64(min_u64(len, CLIENT_BUF_BYTES), INT64_MAX - offset),
+	};
+	if (transfer.len == 0)
+		return 0;
+	bool ours = node_size_is_ours(file->node);
+	uint64_t size_bytes = file->node->size_bytes;
+	int rc = do_transfer(&transfer);
+	if (rc < 0)
+		return rc;
+	if (transfer.short_at == UINT64_MAX)
+		return (int64_t)transfer.len;
+	rc = clip_at_size(&transfer, ours, size_bytes, &size_bytes);
+	if (rc < 0)
+		return rc;
+	if (transfer.short_at == UINT64_MAX)
+		return (int64_t)transfer.len; /* it was read again, and by now it is full */
+	return size_bytes > offset ? (int64_t)min_u64(transfer.len, size_bytes - offset) : 0;
+}
+
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
+
+static void wait_for_change(struct client *client, struct node *node)
+{
+	(void)waitq_wait(&node->changed, client_loop(client), UINT64_MAX); /* whoever set the flag clears it */
+}
+
+/* Where an append goes: the end as of now. Parks only if others write too. */
+static int find_end(struct client *client, struct client_op *op, struct node *node, uint64_t *ret_offset)
+{
+	if (!node_size_is_ours(node)) {
+		struct client_entry entry;
+		int rc = attr_refresh(client, op, node->ino, &entry);
+		if (rc < 0)
+			return rc;
+		node->size_bytes = max_u64(node->size_bytes, entry.attr.size_bytes);
+	}
+	*ret_offset = node->size_bytes;
+	return 0;
+}
+
+/* Waits until writes may begin, and counts this one in. */
+static int write_begin(struct client *client, struct client_op *op, struct client_file *file, uint64_t *offset)
+{
+	struct node *node = file->node;
+	bool append = (file->flags & OPEN_APPEND) != 0;
+	while (append && node->appending)
+		wait_for_change(client, node);
+	if (append)
+		node->appending = true;
+	int rc = 0;
+	do {
+		while (node->truncating)
+			wait_for_change(client, node);
+		if (append)
+			rc = find_end(client, op, node, offset);
+	} while (rc == 0 && node->truncating);
+	if (rc == 0 && file->lost)
+		rc = fail(EIO);
+	if (rc < 0) {
+		if (append) {
+			node->appending = false;
+			waitq_wake_all(&node->changed);
+		}
+		return rc;
+	}
+	node->writes_running++;
+	return 0;
+}
+
+static void write_end(struct client_file *file)
+{
+	struct node *node = file->node;
+	if ((file->flags & OPEN_APPEND) != 0)
+		node->appending = false;
+	node->writes_running--;
+	if (node->writes_running == 0 || (file->flags & OPEN_APPEND) != 0)
+		waitq_wake_all(&node->changed);
+}
+
+int64_t client_write(struct client *client, struct client_op *op, struct client_file *file, uint64_t offset, struct client_buf *buf,
+		     const uint8_t *data, size_t len)
+{
+	if (file->lost)
+		return fail(EIO);
+	if ((file->flags & OPEN_WRITE) == 0)
+		return fail(EBADF);
+	if (len == 0)
+		return 0;
+	if (len > CLIENT_BUF_BYTES)
+		return fail(EINVAL);
+	int rc = write_begin(client, op, file, &offset);
+	if (rc < 0)
+		return rc;
+	struct transfer transfer = {
+		.client = client,
+		.op = op,
+		.node = file->node,
+		.buf = buf,
+		.data = client->slab + (data - client->slab),
+		.offset = offset,
+		.len = len,
+		.mtime_ns = session_mdt_now_ns(client),
+		.writes = true,
+	};
+	if (offset > INT64_MAX || len > INT64_MAX - offset)
+		rc = fail(EFBIG);
+	else
+		rc = do_transfer(&transfer);
+	if (rc == 0 && file->lost)
+		rc = fail(EIO); /* evicted meanwhile: the data went with the rest */
+	if (rc == 0)
+		node_written(client, file->node, offset + len, len);
+	write_end(file);
+	return rc < 0 ? rc : (int64_t)len;
+}
