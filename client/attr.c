@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Attributes: what the MDT says, merged with what we know as a writer and what the objects say; and the way back: publishing sizes.
+ *
+ * At most one task at a time publishes a node (node->publishing), and a setattr that sets a size or an mtime counts as one: no older size or
+ * mtime can then overtake it on the way. */
+#include "client/client_impl.h"
+#include "proto/rows.h"
+
+#include <sys/stat.h>
+
+#define PUBLISH_PERIOD_NS (400 * NS_PER_MS)
+
+enum { PUBLISH_TASKS_MAX = 8, PUBLISH_TRIES_MAX = 4 };
+
+/* ---- glimpse ----------------------------------------------------------------------------------------------------- */
+
+int attr_refresh_layout(struct client *client, struct client_op *op, struct node *node)
+{
+	struct get_layout_req req = {.cred = session_cred(op), .ino = node->ino, .target = LAYOUT_OF_FILE};
+	struct get_layout_rep rep;
+	CLEANUP(arena_fini) struct arena arena;
+	arena_init(&arena);
+	int rc = session_mdt_call(client, node->ino,
+				  &(struct call){.op = OP_get_layout, .req = &req, .rep = &rep, .arena = &arena, .cred = &req.cred, .who = op});
+	return rc < 0 ? rc : node_set_layout(node, rep.layout);
+}
+
+struct glimpse_object {
+	struct layout_piece piece;
+	struct object_stat_row stat;
+};
+/* The objects of one OST. */
+struct glimpse_job {
+	struct fanout *fanout;
+	struct client_op *op;
+	struct ino ino;
+	uint16_t ost;
+	struct glimpse_object *objects; /* all of the file */
+	size_t count;
+};
+
+static int glimpse_ost(struct glimpse_job *job)
+{
+	CLEANUP(arena_fini) struct arena arena;
+	arena_init(&arena);
+	uint8_t *rows = arena_alloc(&arena, job->count * OBJECT_ROW_BYTES);
+	struct wire_out out = wire_out(rows, job->count * OBJECT_ROW_BYTES);
+	for (size_t i = 0; i < job->count; i++)
+		if (job->objects[i].piece.ost == job->ost)
+			object_row_put(&out, &(struct object_row){job->ino, job->objects[i].piece.component, job->objects[i].piece.stripe});
+	struct obj_stat_req req = {.objects = blob_of(rows, wire_len(&out))};
+	struct obj_stat_rep rep;
+	int rc = session_call(job->fanout->client, TARGET_OST, job->ost,
+			      &(struct call){.op = OP_obj_stat, .req = &req, .rep = &rep, .arena = &arena, .who = job->op});
+	if (rc < 0)
+		return rc;
+	struct wire_in in = wire_in(rep.stats);
+	for (size_t i = 0; i < job->count; i++)
+		if (job->objects[i].piece.ost == job->ost)
+			job->objects[i].stat = object_stat_row_get(&in);
+	return wire_done(&in);
+}
+
+static void glimpse_child(void *arg)
+{
+	struct glimpse_job *job = arg;
+	fanout_child_done(job->fanout, glimpse_ost(job));
+}
+
+static bool is_first_of_ost(const struct glimpse_object *objects, size_t i)
+{
+	for (size_t j = 0; j < i; j++)
+		if (objects[j].piece.ost == objects[i].piece.ost)
+			return false;
+	return true;
+}
+
+/* Raise attr's size, mtime and blocks to what the objects have. Parks. */
+static int glimpse(struct client *client, struct client_op *op, struct node *node, struct attr *attr)
+{
+	client->counters.glimpses++;
+	if (node->layout == NULL || node->layout->gen < attr->layout_gen) {
+		int rc = attr_refresh_layout(client, op, node);
+		if (rc < 0)
+			return rc;
+	}
+	CLEANUP(free_p) struct layout *layout = mem_dup(node->layout, sizeof(*layout)); /* the node's may be replaced while we ask */
+	CLEANUP(free_p) struct glimpse_object *objects = mem_alloc((layout->ost_total + 1U) * sizeof(objects[0]));
+	CLEANUP(free_p) struct glimpse_job *jobs = mem_alloc((layout->ost_total + 1U) * sizeof(jobs[0]));
+	size_t count = 0;
+	uint32_t cursor = 0;
+	while (count < layout->ost_total && layout_next_object(layout, &cursor, &objects[count].piece))
+		count++;
+	struct fanout fanout;
+	fanout_begin(&fanout, client);
+	for (size_t i = 0; i < count; i++) {
+		if (!is_first_of_ost(objects, i))
+			continue;
+		jobs[i] = (struct glimpse_job){&fanout, op, node->ino, objects[i].piece.ost, objects, count};
+		fanout_spawn(&fanout, "glimpse", glimpse_child, &jobs[i]);
+	}
+	int rc = fanout_wait(&fanout);
+	if (rc < 0)
+		return rc;
+	uint64_t allocated_bytes = 0;
+	for (size_t i = 0; i < count; i++) {
+		const struct glimpse_object *object = &objects[i];
+		attr->size_bytes = max_u64(attr->size_bytes, layout_file_size(layout, object->piece.component, object->piece.stripe,
+									      object->stat.size_bytes));
+		if (object->stat.mtime_ns > attr->mtime_ns)
+			attr->mtime_ns = attr->ctime_ns = object->stat.mtime_ns;
+		allocated_bytes += object->stat.allocated_bytes;
+	}
+	attr->blocks = allocated_bytes / 512;
+	return 0;
+}
+
+int attr_to_entry(struct client *client, struct client_op *op, struct attr attr, struct client_entry *ret_entry)
+{
+	uint64_t attr_ttl_ns = client->conf.attr_ttl_ns;
+	if (S_ISREG(attr.mode)) {
+		bool shared = (attr.flags & ATTR_SIZE_AT_OBJECTS) != 0 && (attr.flags & ATTR_WRITERS_SELF) == 0;
+		struct node *node = node_get(client, attr.ino);
+		int rc = shared ? glimpse(client, op, node, &attr) : 0;
+		if (rc == 0)
+			node_merge_attr(client, node, &attr);
+		node_put(client, node);
+		if (rc < 0)
+			return rc;
+		if (shared)
+			attr_ttl_ns = 0; /* others change it without telling us */
+	}
+	*ret_entry = (struct client_entry){attr, attr_ttl_ns, client->conf.entry_ttl_ns};
+	return 0;
+}
+
+int attr_refresh(struct client *client, struct client_op *op, struct ino ino, struct client_entry *ret_entry)
+{
+	struct getattr_req req = {.ino = ino};
+	struct getattr_rep rep;
+	int rc = session_mdt_call(client, ino, &(struct call){.op = OP_getattr, .req = &req, .rep = &rep, .who = op});
+	return rc < 0 ? rc : attr_to_entry(client, op, rep.attr, ret_entry);
+}
+
+int client_getattr(struct client *client, struct client_op *op, struct ino ino, struct client_entry *ret_entry)
+{
+	return attr_refresh(client, op, ino, ret_entry);
+}
+
+/* ---- publishing -------------------------------------------------------------------------------------------------- */
+
+static void wait_for_change(struct client *client, struct node *node)
+{
+	(void)waitq_wait(&node->changed, client_loop(client), UINT64_MAX); /* whoever set the flag clears it */
+}
+
+static void publish_lock(struct client *client, struct node *node)
+{
+	while (node->publishing)
+		wait_for_change(client, node);
+	node->publishing = true;
+}
+
+static void publish_unlock(struct node *node)
+{
+	node->publishing = false;
+	waitq_wake_all(&node->changed);
+}
+
+/* Somebody else truncated the file: our idea of its size is void, what is in the objects counts. Then publish that. */
+static int relearn_size(struct client *client, struct client_op *op, struct node *node)
+{
+	client->counters.stale_sizes++;
+	node->size_known = false;
+	struct getattr_req req = {.ino = node->ino};
+	struct getattr_rep rep;
+	int rc = session_mdt_call(client, node->ino, &(struct call){.op = OP_getattr, .req = &req, .rep = &rep, .who = op});
+	if (rc == 0)
+		rc = glimpse(client, op, node, &rep.attr);
+	if (rc < 0)
+		return rc;
+	/* The MDT knows less than the objects: what we learned stays ours to publish. */
+	node_merge_attr(client, node, &rep.attr);
+	return 0;
+}
+
+static int publish_once(struct client *client, struct client_op *op, struct node *node)
+{
+	uint64_t dirtied = node->dirtied;
+	struct set_size_req req = {
+		.ino = node->ino,
+		.flags = SIZE_VALID,
+		.size_gen = node->size_gen,
+		.size_bytes = node->size_bytes,
+		.mtime_ns = node->mtime_ns,
+		.blocks = node->blocks,
+	};
+	struct set_size_rep rep;
+	int rc = session_mdt_call(client, node->ino, &(struct call){.op = OP_set_size, .req = &req, .rep = &rep, .who = op});
+	if (rc == -ERR_stale_layout)
+		return relearn_size(client, op, node);
+	bool gone = rc == -ENOENT || rc == -ESTALE;
+	if (rc < 0 && !gone)
+		return rc;
+	if (node->dirty && (gone || node->dirtied == dirtied))
+		node_clean(client, node);
+	return 0;
+}
+
+int attr_publish(struct client *client, struct client_op *op, struct node *node)
+{
+	int rc = 0;
+	node->users++;
+	publish_lock(client, node);
+	uint64_t dirtied = node->dirtied; /* later writes are not what we were asked for */
+	for (int i = 0; i < PUBLISH_TRIES_MAX && rc == 0 && node->dirty; i++) {
+		uint64_t stale_before = client->counters.stale_sizes;
+		rc = publish_once(client, op, node);
+		if (client->counters.stale_sizes == stale_before && node->dirtied != dirtied)
+			break;
+	}
+	publish_unlock(node);
+	node_put(client, node);
+	return rc;
+}
+
+struct publish_job {
+	struct fanout *fanout;
+	struct client_op *op;
+	struct node **nodes;
+	size_t *next, count;
+};
+
+static void publish_child(void *arg)
+{
+	struct publish_job *job = arg;
+	struct client *client = job->fanout->client;
+	int first = 0;
+	while (*job->next < job->count) {
+		struct node *node = job->nodes[(*job->next)++];
+		int rc = attr_publish(client, job->op, node);
+		node_put(client, node);
+		first = first != 0 ? first : rc;
+	}
+	fanout_child_done(job->fanout, first);
+}
+
+int attr_publish_all(struct client *client, struct client_op *op)
+{
+	size_t count = 0, next = 0;
+	list_for_each(at, &client->dirty_nodes)
+		count++;
+	if (count == 0)
+		return 0;
+	CLEANUP(free_p) struct node **nodes = mem_alloc(count * sizeof(struct node *));
+	count = 0;
+	list_for_each(at, &client->dirty_nodes) {
+		nodes[count] = CONTAINER_OF(at, struct node, dirty_link);
+		nodes[count++]->users++;
+	}
+	struct fanout fanout;
+	fanout_begin(&fanout, client);
+	struct publish_job job = {&fanout, op, nodes, &next, count};
+	for (size_t i = 0; i < min_u64(count, PUBLISH_TASKS_MAX); i++)
+		fanout_spawn(&fanout, "publish", publish_child, &job);
+	return fanout_wait(&fanout);
+}
+
+void attr_publisher_task(void *arg)
+{
+	struct client *client = arg;
+	while (!client->ended) {
+		session_nap(client, PUBLISH_PERIOD_NS);
+		if (client->joined && !client->ended)
+			(void)attr_publish_all(client, NULL); /* what failed stays dirty */
+	}
+	session_daemon_done(client);
+}
+
+/* ---- changing ---------------------------------------------------------------------------------------------------- */
+
+int attr_truncate_begin(struct client *client, struct client_op *op, struct node *node, uint64_t size_bytes)
+{
+	while (node->truncating)
+		wait_for_change(client, node);
+	node->truncating = true;
+	while (node->writes_running > 0)
+		wait_for_change(client, node);
+	/* Otherwise a replay after a restart of the OST could bring back what is cut off now. */
+	int rc = unstable_commit_ino(client, op, node->ino);
+	/* The MDT cuts objects off if it believes the file to shrink: it must know the size that it shrinks from. */
+	if (node->dirty && node->size_bytes > size_bytes && !err_is(rc, EINTR))
+		rc = attr_publish(client, op, node);
+	if (err_is(rc, EINTR) || rc == -ERR_evicted || rc == -ERR_aborted) {
+		node->truncating = false;
+		waitq_wake_all(&node->changed);
+		return rc;
+	}
+	publish_lock(client, node);
+	return 0;
+}
+
+void attr_truncate_end(struct client *client, struct node *node, const struct attr *attr)
+{
+	if (attr != NULL) {
+		if (node->dirty)
+			node_clean(client, node);
+		node->size_known = true;
+		node->size_gen = attr->size_gen;
+		node->size_bytes = attr->size_bytes;
+		node->blocks = attr->blocks;
+		node->mtime_ns = attr->mtime_ns;
+	}
+	node->truncating = false;
+	publish_unlock(node);
+}
+
+static int setattr_locked(struct client *client, struct client_op *op, struct node *node, const struct client_setattr *set,
+			  struct setattr_rep *rep)
+{
+	struct setattr_req req = {
+		.cred = session_cred(op),
+		.ino = node->ino,
+		.valid = set->valid,
+		.mode = set->mode,
+		.uid = set->uid,
+		.gid = set->gid,
+		.size_bytes = set->size_bytes,
+		.atime_ns = set->atime_ns,
+		.mtime_ns = set->mtime_ns,
+		.handle = set->file != NULL ? set->file->handle : 0,
+	};
+	return session_mdt_call(client, node->ino, &(struct call){.op = OP_setattr, .req = &req, .rep = rep, .cred = &req.cred, .who = op});
+}
+
+int client_setattr(struct client *client, struct client_op *op, struct ino ino, const struct client_setattr *set,
+		   struct client_entry *ret_entry)
+{
+	bool size = (set->valid & SET_SIZE) != 0, mtime = (set->valid & (SET_MTIME | SET_MTIME_NOW)) != 0;
+	struct setattr_rep rep;
+	if (set->file != NULL && set->file->lost)
+		return fail(EIO);
+	if (size && set->size_bytes > INT64_MAX)
+		return fail(EFBIG);
+	struct node *node = node_get(client, ino);
+	int rc = 0;
+	if (size) {
+		rc = attr_truncate_begin(client, op, node, set->size_bytes);
+		if (rc == 0) {
+			rc = setattr_locked(client, op, node, set, &rep);
+			attr_truncate_end(client, node, rc == 0 ? &rep.attr : NULL);
+		}
+	} else if (mtime) {
+		rc = attr_publish(client, op, node); /* a later publication must not bring the mtime of earlier writes */
+		if (rc == 0) {
+			publish_lock(client, node);
+			rc = setattr_locked(client, op, node, set, &rep);
+			publish_unlock(node);
+		}
+	} else {
+		rc = setattr_locked(client, op, node, set, &rep);
+	}
+	if (rc == 0)
+		rc = attr_to_entry(client, op, rep.attr, ret_entry);
+	node_put(client, node);
+	return rc;
+}
