@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Open files: opened at the MDT under a handle of our choice, closed in the background, told of errors once each. */
+#include "client/client_impl.h"
+
+static void wait_for_change(struct client *client, struct node *node)
+{
+	(void)waitq_wait(&node->changed, client_loop(client), UINT64_MAX); /* whoever set the flag clears it */
+}
+
+struct ino client_file_ino(const struct client_file *file)
+{
+	return file->node->ino;
+}
+
+uint32_t client_file_flags(const struct client_file *file)
+{
+	return file->flags;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------------ */
+
+static struct client_file *file_new(struct client *client, uint32_t flags)
+{
+	struct client_file *file = mem_alloc(sizeof(*file));
+	file->client = client;
+	file->flags = flags;
+	file->handle = client->next_handle++;
+	list_node_init(&file->node_link);
+	return file;
+}
+
+/* The MDT has it open: from here on the file is ours to close. Takes over one user of the node. */
+static void file_register(struct client_file *file, struct node *node)
+{
+	file->node = node;
+	file->error_seq = node->error_seq;
+	list_push_back(&node->files, &file->node_link);
+	if (file->flags & OPEN_WRITE)
+		node->writers++;
+}
+
+/* After the reply: layout, attributes, and what a restart of the MDT in between may have made it forget. Parks. */
+static int file_opened(struct client *client, struct client_op *op, struct client_file *file, struct blob layout,
+		       const struct attr *attr, uint64_t boot_before, uint64_t client_before, struct client_entry *ret_entry)
+{
+	struct node *node = file->node;
+	if (client->identity.client != client_before)
+		file->lost = true; /* evicted while the answer was on its way */
+	int rc = node_set_layout(node, layout);
+	if (rc == 0)
+		rc = attr_to_entry(client, op, *attr, ret_entry);
+	if (!file->lost && session_target_boot(client, TARGET_MDT, cmap_mdt_of(client->map, node->ino)) != boot_before)
+		recover_reclaim_file(client, file);
+	return rc;
+}
+
+static uint64_t boot_of_mdt(struct client *client, struct ino ino)
+{
+	return client->map != NULL ? session_target_boot(client, TARGET_MDT, cmap_mdt_of(client->map, ino)) : 0;
+}
+
+static void open_begin(struct client *client, struct node *node, uint32_t flags)
+{
+	if ((flags & OPEN_WRITE) == 0)
+		return;
+	/* A close that says "the last writer" must not overtake us, nor we it. */
+	while (node->writers_closing > 0)
+		wait_for_change(client, node);
+	node->writers_opening++;
+}
+
+static void open_end(struct node *node, uint32_t flags)
+{
+	if (flags & OPEN_WRITE)
+		node->writers_opening--;
+}
+
+int client_open(struct client *client, struct client_op *op, struct ino ino, uint32_t flags, struct client_file **ret_file)
+{
+	struct client_file *file = file_new(client, flags);
+	struct node *node = node_get(client, ino);
+	bool truncates = (flags & OPEN_TRUNC) != 0;
+	CLEANUP(arena_fini) struct arena arena;
+	arena_init(&arena);
+	open_begin(client, node, flags);
+	int rc = truncates ? attr_truncate_begin(client, op, node, 0) : 0;
+	if (rc < 0)
+		goto failed;
+	struct open_req req = {.cred = session_cred(op), .ino = ino, .flags = flags, .handle = file->handle};
+	struct open_rep rep;
+	uint64_t boot = boot_of_mdt(client, ino), id = client->identity.client;
+	rc = session_mdt_call(client, ino,
+			      &(struct call){.op = OP_open, .req = &req, .rep = &rep, .arena = &arena, .cred = &req.cred, .who = op});
+	if (truncates)
+		attr_truncate_end(client, node, rc == 0 ? &rep.attr : NULL);
+	if (rc < 0)
+		goto failed;
+	open_end(node, flags);
+	file_register(file, node);
+	struct client_entry entry;
+	rc = file_opened(client, op, file, rep.layout, &rep.attr, boot, id, &entry);
+	if (rc < 0) {
+		client_release(client, file);
+		return rc;
+	}
+	*ret_file = file;
+	return 0;
+failed:
+	open_end(node, flags);
+	node_put(client, node);
+	mem_free(file);
+	return rc;
+}
+
+int client_create(struct client *client, struct client_op *op, struct ino parent, struct str name, uint32_t mode, uint32_t flags,
+		  struct client_entry *ret_entry, struct client_file **ret_file)
+{
+	struct client_file *file = file_new(client, flags);
+	CLEANUP(arena_fini) struct arena arena;
+	arena_init(&arena);
+	struct create_req req = {
+		.cred = session_cred(op),
+		.parent = parent,
+		.name = name,
+		.mode = mode,
+		.flags = flags,
+		.handle = file->handle,
+	};
+	struct create_rep rep;
+	uint64_t boot = boot_of_mdt(client, parent), id = client->identity.client;
+	int rc = session_mdt_call(client, parent,
+				  &(struct call){.op = OP_create, .req = &req, .rep = &rep, .arena = &arena, .cred = &req.cred, .who = op});
+	if (rc < 0) {
+		mem_free(file);
+		return rc;
+	}
+	file_register(file, node_get(client, rep.attr.ino));
+	rc = file_opened(client, op, file, rep.layout, &rep.attr, boot, id, ret_entry);
+	if (rc < 0) {
+		client_release(client, file);
+		return rc;
+	}
+	node_count_lookup(client, rep.attr.ino);
+	*ret_file = file;
+	return 0;
+}
+
+/* ---- closing ------------------------------------------------------------------------------------------------------ */
+
+/* What a close has to say, after the file itself is gone. Holds one user of the node. */
+struct closing {
+	struct client *client;
+	struct node *node;
+	uint64_t handle, client_id;
+	bool writes;
+};
+
+static int send_close(struct closing *closing, uint8_t flags)
+{
+	struct client *client = closing->client;
+	struct node *node = closing->node;
+	struct close_req req = {.ino = node->ino, .handle = closing->handle, .flags = flags};
+	struct close_rep rep;
+	if (flags & SIZE_VALID) {
+		req.size_gen = node->size_gen;
+		req.size_bytes = node->size_bytes;
+		req.mtime_ns = node->mtime_ns;
+		req.blocks = node->blocks;
+	}
+	return session_mdt_call(client, node->ino, &(struct call){.op = OP_close, .req = &req, .rep = &rep});
+}
+
+/* The node counts as being published: no older size may be on its way beside this one. */
+static void close_publishing(struct closing *closing)
+{
+	struct client *client = closing->client;
+	struct node *node = closing->node;
+	while (node->publishing || node->truncating)
+		wait_for_change(client, node);
+	node->publishing = true;
+	bool last = node->writers == 0 && node->writers_opening == 0;
+	uint64_t dirtied = node->dirtied;
+	node->writers_closing += last;
+	int rc = send_close(closing, (uint8_t)((node->dirty ? SIZE_VALID : 0) | (last ? SIZE_LAST_WRITER : 0)));
+	bool stale = rc == -ERR_stale_layout;
+	bool gone = rc == -ENOENT || rc == -ESTALE;
+	if (node->dirty && (gone || (rc == 0 && node->dirtied == dirtied)))
+		node_clean(client, node);
+	node->publishing = false;
+	waitq_wake_all(&node->changed);
+	if (stale && node->dirty && closing->client_id == client->identity.client) {
+		/* Truncated by somebody else meanwhile: learn the new size, then close without one. */
+		(void)attr_publish(client, NULL, node);
+		(void)send_close(closing, last ? SIZE_LAST_WRITER : 0);
+	}
+	node->writers_closing -= last;
+	waitq_wake_all(&node->changed);
+}
+
+static void close_task(void *arg)
+{
+	struct closing *closing = arg;
+	struct client *client = closing->client;
+	if (closing->client_id == client->identity.client && client->identity.client != 0) {
+		if (closing->writes)
+			close_publishing(closing);
+		else
+			(void)send_close(closing, 0); /* the file cannot be reached through us any more, whatever came back */
+	}
+	node_put(client, closing->node);
+	mem_free(closing);
+	session_task_done(client);
+}
+
+/* Takes the file off its node; its user goes over to the task. */
+static void close_start(struct client *client, struct client_file *file)
+{
+	struct node *node = file->node;
+	list_remove(&file->node_link);
+	if (file->flags & OPEN_WRITE)
+		node->writers--;
+	if (file->lost || client->ended) {
+		node_put(client, node);
+		return;
+	}
+	struct closing *closing = mem_alloc(sizeof(*closing));
+	*closing = (struct closing){client, node, file->handle, client->identity.client, (file->flags & OPEN_WRITE) != 0};
+	session_spawn(client, "close", close_task, closing);
+}
+
+void client_release(struct client *client, struct client_file *file)
+{
+	if (!file->closed)
+		close_start(client, file);
+	mem_free(file);
+}
+
+void file_close_all(struct client *client)
+{
+	struct map_iter iter = map_iter_begin(&client->nodes);
+	for (struct map_node *at; (at = map_iter_next(&iter)) != NULL;) {
+		struct node *node = CONTAINER_OF(at, struct node, node);
+		node->users++; /* so that the last file does not take it along */
+		list_for_each_safe(link, tmp, &node->files) {
+			struct client_file *file = CONTAINER_OF(link, struct client_file, node_link);
+			close_start(client, file);
+			file->closed = file->lost = true;
+		}
+		node_put(client, node);
+	}
+}
+
+/* ---- durability --------------------------------------------------------------------------------------------------- */
+
+/* Each open file is told of an error once. */
+static int told_error(struct client_file *file)
+{
+	struct node *node = file->node;
+	if (file->error_seq == node->error_seq)
+		return 0;
+	file->error_seq = node->error_seq;
+	return node->error;
+}
+
+int client_flush(struct client *client, struct client_op *op, struct client_file *file)
+{
+	(void)client;
+	(void)op;
+	if (file->lost)
+		return (file->flags & OPEN_WRITE) != 0 && !file->closed ? fail(EIO) : 0;
+	return told_error(file);
+}
+
+static int save(struct client *client, struct client_op *op, struct ino ino)
+{
+	int rc = unstable_commit_ino(client, op, ino);
+	struct node *node = node_find(client, ino);
+	int published = node != NULL && node->dirty ? attr_publish(client, op, node) : 0;
+	return rc < 0 ? rc : published;
+}
+
+int client_fsync(struct client *client, struct client_op *op, struct client_file *file)
+{
+	if (file->lost)
+		return fail(EIO);
+	int rc = save(client, op, file->node->ino);
+	int told = told_error(file); /* may be the same one */
+	return rc < 0 ? rc : told;
+}
+
+int client_fsync_ino(struct client *client, struct client_op *op, struct ino ino)
+{
+	return save(client, op, ino);
+}
+
+int client_syncfs(struct client *client, struct client_op *op)
+{
+	int rc = unstable_commit_all(client, op);
+	int published = attr_publish_all(client, op);
+	return rc < 0 ? rc : published;
+}
