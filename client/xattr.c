@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Extended attributes: those with our prefix are virtual (vxattr.c), the rest is kept by the MDT. */
+#include "client/client_impl.h"
+
+int client_getxattr(struct client *client, struct client_op *op, struct ino ino, struct str name, struct arena *arena,
+		    struct blob *ret_value)
+{
+	if (vxattr_is(name))
+		return vxattr_get(client, op, ino, name, arena, ret_value);
+	struct getxattr_req req = {.cred = session_cred(op), .ino = ino, .name = name};
+	struct getxattr_rep rep;
+	int rc = session_mdt_call(client, ino,
+				  &(struct call){.op = OP_getxattr, .req = &req, .rep = &rep, .arena = arena, .cred = &req.cred, .who = op});
+	if (rc == 0)
+		*ret_value = rep.value;
+	return rc;
+}
+
+int client_setxattr(struct client *client, struct client_op *op, struct ino ino, struct str name, struct blob value, uint32_t flags)
+{
+	if (vxattr_is(name))
+		return vxattr_set(client, op, ino, name, value);
+	if (name.len > XATTR_NAME_BYTES_MAX)
+		return fail(ERANGE);
+	if (value.len > XATTR_VALUE_BYTES_MAX)
+		return fail(E2BIG);
+	struct setxattr_req req = {.cred = session_cred(op), .ino = ino, .name = name, .value = value, .flags = flags};
+	struct setxattr_rep rep;
+	return session_mdt_call(client, ino, &(struct call){.op = OP_setxattr, .req = &req, .rep = &rep, .cred = &req.cred, .who = op});
+}
+
+int client_listxattr(struct client *client, struct client_op *op, struct ino ino, struct arena *arena, struct blob *ret_names)
+{
+	struct listxattr_req req = {.cred = session_cred(op), .ino = ino};
+	struct listxattr_rep rep;
+	int rc = session_mdt_call(client, ino,
+				  &(struct call){.op = OP_listxattr, .req = &req, .rep = &rep, .arena = arena, .cred = &req.cred, .who = op});
+	if (rc == 0)
+		*ret_names = rep.names;
+	return rc;
+}
+
+int client_removexattr(struct client *client, struct client_op *op, struct ino ino, struct str name)
+{
+	if (vxattr_is(name))
+		return vxattr_remove(client, op, ino, name);
+	struct removexattr_req req = {.cred = session_cred(op), .ino = ino, .name = name};
+	struct removexattr_rep rep;
+	return session_mdt_call(client, ino, &(struct call){.op = OP_removexattr, .req = &req, .rep = &rep, .cred = &req.cred, .who = op});
+}
