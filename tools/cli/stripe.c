@@ -63,7 +63,7 @@ static int setstripe_one(const char *path, const struct wanted *wanted)
 		return cli_fail(path, wanted->remove ? -ENOTDIR : -EINVAL, "only directories have a default layout; only files and directories have one at all");
 	}
 	if (!existed) {
-		int fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
+		int fd = open(path, O_CREAT | O_EXCL | O_RDONLY | O_CLOEXEC, 0666);
 		if (fd < 0) {
 			json_decref(value);
 			return ask_fail(path, -errno);

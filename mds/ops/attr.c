@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * lookup, getattr, setattr, readlink, set_size, statfs. */
+#include "mds/mds_impl.h"
+
+#include <sys/stat.h>
+
+int mds_op_lookup(struct operation *op, const struct lookup_req *req, struct lookup_rep *rep)
+{
+	struct inode *inode = NULL;
+	struct entry entry;
+	int rc;
+	if (str_eq(req->name, STR("..")) || str_eq(req->name, STR("."))) {
+		rc = op_gates(op, &(struct gate_want){req->parent, GATE_SHARED}, 1);
+		if (rc == 0)
+			rc = op_inode(op, req->parent, &inode);
+		if (rc == 0 && !S_ISDIR(inode->mode))
+			return fail(ENOTDIR);
+		if (rc == 0 && req->name.len == 2) {
+			struct ino parent = inode->parent;
+			rc = op_gates(op, &(struct gate_want){parent, GATE_SHARED}, 1);
+			if (rc == 0)
+				rc = op_inode(op, parent, &inode);
+		}
+		if (rc < 0)
+			return rc;
+		rep->attr = inode_attr(op->mds, inode, op->client);
+		return 0;
+	}
+	rc = name_check(req->name);
+	if (rc == 0)
+		rc = entry_enter(op, req->parent, req->name, GATE_SHARED, GATE_SHARED, &entry);
+	if (rc == 0)
+		rc = perm_check(&req->cred, entry.dir, MAY_EXEC);
+	if (rc < 0)
+		return rc;
+	if (entry.child == NULL)
+		return fail(ENOENT);
+	rep->attr = inode_attr(op->mds, entry.child, op->client);
+	return 0;
+}
+
+int mds_op_getattr(struct operation *op, const struct getattr_req *req, struct getattr_rep *rep)
+{
+	struct inode *inode = NULL;
+	int rc = op_gates(op, &(struct gate_want){req->ino, GATE_SHARED}, 1);
+	if (rc == 0)
+		rc = op_inode(op, req->ino, &inode);
+	if (rc == 0)
+		rep->attr = inode_attr(op->mds, inode, op->client);
+	return rc;
+}
+
+static int check_size_change(const struct inode *inode, uint64_t size_bytes)
+{
+	if (S_ISDIR(inode->mode))
+		return fail(EISDIR);
+	if (!S_ISREG(inode->mode))
+		return fail(EINVAL);
+	return size_bytes > INT64_MAX ? fail(EFBIG) : 0;
+}
+
+static void set_times(struct operation *op, struct inode *inode, const struct setattr_req *req)
+{
+	if (req->valid & SET_ATIME)
+		inode->atime_ns = req->atime_ns;
+	if (req->valid & SET_MTIME)
+		inode->mtime_ns = req->mtime_ns;
+	if (req->valid & SET_ATIME_NOW)
+		inode->atime_ns = op->now_ns;
+	if (req->valid & SET_MTIME_NOW)
+		inode->mtime_ns = op->now_ns;
+	inode->ctime_ns = op->now_ns;
+}
+
+int mds_op_setattr(struct operation *op, const struct setattr_req *req, struct setattr_rep *rep)
+{
+	struct inode *inode = NULL;
+	int rc = op_gates(op, &(struct gate_want){req->ino, GATE_EXCLUSIVE}, 1);
+	if (rc == 0)
+		rc = op_inode(op, req->ino, &inode);
+	if (rc == 0 && (req->valid & SET_SIZE) != 0)
+		rc = check_size_change(inode, req->size_bytes);
+	if (rc < 0)
+		return rc;
+	struct open_file *open = req->handle != 0 ? open_find(op->session, req->handle) : NULL;
+	struct perm_change change = {
+		.valid = req->valid,
+		.mode = req->mode,
+		.uid = req->uid,
+		.gid = req->gid,
+		.owns_handle = open != NULL && ino_eq(open->file->ino, req->ino) && (open->flags & OPEN_WRITE) != 0,
+	};
+	rc = perm_setattr(&req->cred, inode, &change);
+	if (rc == 0)
+		rc = op_mutate(op);
+	if (rc < 0)
+		return rc;
+	if (req->valid & SET_SIZE)
+		inode_truncate(op, inode, req->size_bytes);
+	set_times(op, inode, req);
+	op_save(op, inode);
+	rep->attr = inode_attr(op->mds, inode, op->client);
+	return 0;
+}
+
+int mds_op_readlink(struct operation *op, const struct readlink_req *req, struct readlink_rep *rep)
+{
+	struct inode *inode = NULL;
+	struct rec *rec = NULL;
+	struct blob target;
+	int rc = op_gates(op, &(struct gate_want){req->ino, GATE_SHARED}, 1);
+	if (rc == 0)
+		rc = op_inode(op, req->ino, &inode);
+	if (rc == 0 && !S_ISLNK(inode->mode))
+		return fail(EINVAL);
+	if (rc == 0)
+		rc = op_load(op, key_of(TABLE_symlink, req->ino), &rec);
+	if (rc < 0)
+		return rc;
+	rc = rec->present ? text_decode(rec->value, &target) : fail(ERR_corrupt);
+	if (rc < 0)
+		return mds_corrupt(op->mds, blob_of(rec->key, rec->key_len), rc);
+	rep->target = arena_str(op->arena, (struct str){(const char *)target.ptr, target.len});
+	return 0;
+}
+
+int mds_op_set_size(struct operation *op, const struct set_size_req *req, struct set_size_rep *rep)
+{
+	struct inode *inode = NULL;
+	bool changed = false;
+	int rc = op_gates(op, &(struct gate_want){req->ino, GATE_EXCLUSIVE}, 1);
+	if (rc == 0)
+		rc = op_inode(op, req->ino, &inode);
+	if (rc == 0 && !S_ISREG(inode->mode))
+		return fail(EINVAL);
+	if (rc == 0 && mark_find(&op->mds->sessions, req->ino, op->client) == NULL)
+		return fail(EPERM); /* it has never opened it to write */
+	if (rc == 0)
+		rc = op_mutate(op);
+	if (rc == 0 && (req->flags & SIZE_VALID) != 0)
+		rc = inode_publish(op, inode, req->size_gen, req->size_bytes, req->mtime_ns, req->blocks, &changed);
+	if (rc < 0)
+		return rc;
+	if ((req->flags & SIZE_LAST_WRITER) != 0 && !file_is_open_for_write(&op->mds->sessions, req->ino, op->client)) {
+		op_erase(op, key_writer(req->ino, op->client));
+		mark_remove(&op->mds->sessions, req->ino, op->client);
+	}
+	if (changed)
+		op_save(op, inode);
+	rep->attr = inode_attr(op->mds, inode, op->client);
+	return 0;
+}
+
+int mds_op_statfs(struct operation *op, const struct statfs_req *req, struct statfs_rep *rep)
+{
+	enum { INODE_COST_BYTES = 1024 }; /* of the store, with its entry and back pointer: an estimate */
+	struct mds *mds = op->mds;
+	struct disk_space space = {0};
+	(void)req;
+	rep->inodes_used = mds->inodes;
+	if (mds->env->disk == NULL)
+		return 0;
+	int rc = mds->env->disk->ops->space(mds->env->disk, &space);
+	if (rc < 0)
+		return rc;
+	rep->total_bytes = space.total_bytes;
+	rep->free_bytes = space.free_bytes;
+	rep->available_bytes = space.available_bytes;
+	rep->inodes_free = space.available_bytes / INODE_COST_BYTES;
+	return 0;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * reclaim and forget_client: what a client says of itself as a whole. */
+#include "mds/mds_impl.h"
+#include "proto/rows.h"
+
+static int reclaim_one(struct operation *op, const struct reclaim_row *row, uint32_t *refused)
+{
+	struct inode *inode = NULL;
+	int rc = op_gates(op, &(struct gate_want){row->ino, GATE_SHARED}, 1);
+	if (rc == 0)
+		rc = op_inode(op, row->ino, &inode);
+	if (rc == -ESTALE) {
+		++*refused;
+		op->mds->counters.reclaims_refused++;
+		return 0;
+	}
+	if (rc < 0)
+		return rc;
+	if (op->session->dead)
+		return fail(ERR_evicted);
+	struct open_file *open = open_find(op->session, row->handle);
+	if (open != NULL && !ino_eq(open->file->ino, row->ino))
+		return fail(ERR_malformed);
+	open_add(&op->mds->sessions, op->session, row->handle, row->ino, row->flags & (OPEN_READ | OPEN_WRITE))->opno = 0;
+	op->mds->counters.reclaims++;
+	return 0;
+}
+
+int mds_op_reclaim(struct operation *op, const struct reclaim_req *req, struct reclaim_rep *rep)
+{
+	struct wire_in in = wire_in(req->opens);
+	int rc = 0;
+	while (wire_left(&in) > 0 && rc == 0) {
+		struct reclaim_row row = reclaim_row_get(&in);
+		if (in.err < 0 || row.handle == 0)
+			return fail(ERR_malformed);
+		rc = reclaim_one(op, &row, &rep->refused);
+	}
+	if (rc < 0)
+		return rc;
+	op->session->watermark = max_u64(op->session->watermark, op->call->frame.lowest);
+	if (req->done)
+		recover_client_done(op->mds, op->session);
+	return 0;
+}
+
+int mds_op_forget_client(struct operation *op, const struct forget_client_req *req, struct forget_client_rep *rep)
+{
+	(void)req;
+	(void)rep;
+	client_gone(op->mds, op->client, false);
+	return 0;
+}
