@@ -8,7 +8,7 @@
 
 static struct client *client_of(void *ctx)
 {
-	return ctx;
+	return ((struct kernel_client *)ctx)->client;
 }
 
 static struct ino ino_of(uint64_t v)
@@ -21,15 +21,21 @@ static struct client_file *file_of(uint64_t fh)
 	return (struct client_file *)(uintptr_t)fh;
 }
 
-static int told(int rc)
+/* An evicted mount has lost data and opens: what it answers from then on is for its programs to find out, not for the oracle. It hangs until
+ * the cluster crashes it, which is what the oracle knows about. */
+static int told(void *ctx, int rc)
 {
+	struct kernel_client *self = ctx;
+	while (client_counters(self->client)->evicted > 0)
+		task_park(self->loop);
 	return rc < 0 ? -err_to_errno(rc) : rc;
 }
 
-static int take_entry(int rc, const struct client_entry *entry, struct kernel_entry *ret_entry)
+static int take_entry(void *ctx, int rc, const struct client_entry *entry, struct kernel_entry *ret_entry)
 {
+	rc = told(ctx, rc);
 	if (rc < 0)
-		return told(rc);
+		return rc;
 	*ret_entry = (struct kernel_entry){.attr = entry->attr, .entry_valid_ns = entry->entry_ttl_ns, .attr_valid_ns = entry->attr_ttl_ns};
 	return 0;
 }
@@ -38,7 +44,7 @@ static int op_lookup(void *ctx, uint64_t parent, struct str name, struct kernel_
 {
 	struct client_op op = {0};
 	struct client_entry entry;
-	return take_entry(client_lookup(client_of(ctx), &op, ino_of(parent), name, &entry), &entry, ret_entry);
+	return take_entry(ctx, client_lookup(client_of(ctx), &op, ino_of(parent), name, &entry), &entry, ret_entry);
 }
 
 static void op_forget(void *ctx, uint64_t ino, uint64_t count)
@@ -52,8 +58,9 @@ static int op_getattr(void *ctx, uint64_t ino, uint64_t fh, struct attr *ret_att
 	struct client_entry entry;
 	(void)fh;
 	int rc = client_getattr(client_of(ctx), &op, ino_of(ino), &entry);
+	rc = told(ctx, rc);
 	if (rc < 0)
-		return told(rc);
+		return rc;
 	*ret_attr = entry.attr;
 	*ret_valid_ns = entry.attr_ttl_ns;
 	return 0;
@@ -75,8 +82,9 @@ static int op_setattr(void *ctx, uint64_t ino, uint64_t fh, uint32_t valid, cons
 		.file = file_of(fh),
 	};
 	int rc = client_setattr(client_of(ctx), &op, ino_of(ino), &set, &entry);
+	rc = told(ctx, rc);
 	if (rc < 0)
-		return told(rc);
+		return rc;
 	*ret_attr = entry.attr;
 	*ret_valid_ns = entry.attr_ttl_ns;
 	return 0;
@@ -94,53 +102,53 @@ static int op_readlink(void *ctx, uint64_t ino, char *buf, size_t size)
 		rc = (int)len;
 	}
 	arena_fini(&arena);
-	return told(rc);
+	return told(ctx, rc);
 }
 
 static int op_mknod(void *ctx, uint64_t parent, struct str name, uint32_t mode, struct kernel_entry *ret_entry)
 {
 	struct client_op op = {0};
 	struct client_entry entry;
-	return take_entry(client_mknod(client_of(ctx), &op, ino_of(parent), name, mode, 0, &entry), &entry, ret_entry);
+	return take_entry(ctx, client_mknod(client_of(ctx), &op, ino_of(parent), name, mode, 0, &entry), &entry, ret_entry);
 }
 
 static int op_mkdir(void *ctx, uint64_t parent, struct str name, uint32_t mode, struct kernel_entry *ret_entry)
 {
 	struct client_op op = {0};
 	struct client_entry entry;
-	return take_entry(client_mkdir(client_of(ctx), &op, ino_of(parent), name, mode, &entry), &entry, ret_entry);
+	return take_entry(ctx, client_mkdir(client_of(ctx), &op, ino_of(parent), name, mode, &entry), &entry, ret_entry);
 }
 
 static int op_symlink(void *ctx, uint64_t parent, struct str name, struct str target, struct kernel_entry *ret_entry)
 {
 	struct client_op op = {0};
 	struct client_entry entry;
-	return take_entry(client_symlink(client_of(ctx), &op, ino_of(parent), name, target, &entry), &entry, ret_entry);
+	return take_entry(ctx, client_symlink(client_of(ctx), &op, ino_of(parent), name, target, &entry), &entry, ret_entry);
 }
 
 static int op_link(void *ctx, uint64_t ino, uint64_t parent, struct str name, struct kernel_entry *ret_entry)
 {
 	struct client_op op = {0};
 	struct client_entry entry;
-	return take_entry(client_link(client_of(ctx), &op, ino_of(ino), ino_of(parent), name, &entry), &entry, ret_entry);
+	return take_entry(ctx, client_link(client_of(ctx), &op, ino_of(ino), ino_of(parent), name, &entry), &entry, ret_entry);
 }
 
 static int op_unlink(void *ctx, uint64_t parent, struct str name)
 {
 	struct client_op op = {0};
-	return told(client_unlink(client_of(ctx), &op, ino_of(parent), name));
+	return told(ctx, client_unlink(client_of(ctx), &op, ino_of(parent), name));
 }
 
 static int op_rmdir(void *ctx, uint64_t parent, struct str name)
 {
 	struct client_op op = {0};
-	return told(client_rmdir(client_of(ctx), &op, ino_of(parent), name));
+	return told(ctx, client_rmdir(client_of(ctx), &op, ino_of(parent), name));
 }
 
 static int op_rename(void *ctx, uint64_t parent, struct str name, uint64_t new_parent, struct str new_name, uint32_t flags)
 {
 	struct client_op op = {0};
-	return told(client_rename(client_of(ctx), &op, ino_of(parent), name, ino_of(new_parent), new_name, flags));
+	return told(ctx, client_rename(client_of(ctx), &op, ino_of(parent), name, ino_of(new_parent), new_name, flags));
 }
 
 static uint32_t open_flags(int flags)
@@ -164,8 +172,9 @@ static int op_open(void *ctx, uint64_t ino, int flags, struct kernel_opened *ret
 	struct client_op op = {0};
 	struct client_file *file;
 	int rc = client_open(client_of(ctx), &op, ino_of(ino), open_flags(flags) & ~(uint32_t)OPEN_EXCL, &file);
+	rc = told(ctx, rc);
 	if (rc < 0)
-		return told(rc);
+		return rc;
 	take_file(file, ret_opened);
 	return 0;
 }
@@ -177,10 +186,11 @@ static int op_create(void *ctx, uint64_t parent, struct str name, uint32_t mode,
 	struct client_entry entry;
 	struct client_file *file;
 	int rc = client_create(client_of(ctx), &op, ino_of(parent), name, mode, open_flags(flags), &entry, &file);
+	rc = told(ctx, rc);
 	if (rc < 0)
-		return told(rc);
+		return rc;
 	take_file(file, ret_opened);
-	return take_entry(0, &entry, ret_entry);
+	return take_entry(ctx, 0, &entry, ret_entry);
 }
 
 static int64_t op_read(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, uint8_t *data, size_t len)
@@ -192,7 +202,8 @@ static int64_t op_read(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, ui
 	if (got > 0)
 		memcpy(data, client_buf_ptr(buf), (size_t)got);
 	client_buf_put(buf);
-	return got < 0 ? told((int)got) : got;
+	int rc = told(ctx, got < 0 ? (int)got : 0);
+	return rc < 0 ? rc : got;
 }
 
 static int64_t op_write(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, const uint8_t *data, size_t len)
@@ -203,14 +214,15 @@ static int64_t op_write(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, c
 	memcpy(client_buf_ptr(buf), data, len);
 	int64_t done = client_write(client_of(ctx), &op, file_of(fh), offset, buf, client_buf_ptr(buf), len);
 	client_buf_put(buf);
-	return done < 0 ? told((int)done) : done;
+	int rc = told(ctx, done < 0 ? (int)done : 0);
+	return rc < 0 ? rc : done;
 }
 
 static int op_flush(void *ctx, uint64_t ino, uint64_t fh)
 {
 	struct client_op op = {0};
 	(void)ino;
-	return told(client_flush(client_of(ctx), &op, file_of(fh)));
+	return told(ctx, client_flush(client_of(ctx), &op, file_of(fh)));
 }
 
 static void op_release(void *ctx, uint64_t ino, uint64_t fh)
@@ -223,7 +235,7 @@ static int op_fsync(void *ctx, uint64_t ino, uint64_t fh)
 {
 	struct client_op op = {0};
 	(void)ino;
-	return told(client_fsync(client_of(ctx), &op, file_of(fh)));
+	return told(ctx, client_fsync(client_of(ctx), &op, file_of(fh)));
 }
 
 struct fill {
@@ -240,7 +252,8 @@ static bool readdir_fill(void *ctx, const struct client_dirent *dirent)
 	memcpy(name, dirent->name.ptr, dirent->name.len);
 	name[dirent->name.len] = '\0';
 	if (dirent->has_entry)
-		(void)take_entry(0, &dirent->entry, &entry); /* cannot fail */
+		entry = (struct kernel_entry){.attr = dirent->entry.attr, .entry_valid_ns = dirent->entry.entry_ttl_ns,
+					      .attr_valid_ns = dirent->entry.attr_ttl_ns};
 	fill->count++;
 	return fill->emit(fill->emit_ctx, &(struct kernel_dirent){
 						  .name = name,
@@ -258,8 +271,9 @@ static int op_readdir(void *ctx, uint64_t ino, uint64_t cookie, bool (*emit)(voi
 	struct fill fill = {.emit = emit, .emit_ctx = emit_ctx};
 	bool plus = (ino + cookie) % 2 == 0; /* the kernel, too, asks for attributes only sometimes */
 	int rc = client_readdir(client_of(ctx), &op, ino_of(ino), cookie, plus, 4096, readdir_fill, &fill);
+	rc = told(ctx, rc);
 	if (rc < 0)
-		return told(rc);
+		return rc;
 	return fill.count == 0;
 }
 
@@ -268,8 +282,9 @@ static int op_statfs(void *ctx, uint64_t *ret_total_bytes, uint64_t *ret_free_by
 	struct client_op op = {0};
 	struct client_statfs statfs;
 	int rc = client_statfs(client_of(ctx), &op, &statfs);
+	rc = told(ctx, rc);
 	if (rc < 0)
-		return told(rc);
+		return rc;
 	*ret_total_bytes = statfs.total_bytes;
 	*ret_free_bytes = statfs.free_bytes;
 	return 0;
@@ -278,12 +293,13 @@ static int op_statfs(void *ctx, uint64_t *ret_total_bytes, uint64_t *ret_free_by
 static int op_setxattr(void *ctx, uint64_t ino, const char *name, struct blob value, uint32_t flags)
 {
 	struct client_op op = {0};
-	return told(client_setxattr(client_of(ctx), &op, ino_of(ino), str_of(name), value, flags));
+	return told(ctx, client_setxattr(client_of(ctx), &op, ino_of(ino), str_of(name), value, flags));
 }
 
-static int64_t take_blob(int rc, struct arena *arena, struct blob value, uint8_t *buf, size_t size)
+static int64_t take_blob(void *ctx, int rc, struct arena *arena, struct blob value, uint8_t *buf, size_t size)
 {
-	int64_t result = rc < 0 ? told(rc) : value.len > size ? -ERANGE : (int64_t)value.len;
+	rc = told(ctx, rc);
+	int64_t result = rc < 0 ? rc : value.len > size ? -ERANGE : (int64_t)value.len;
 	if (result > 0)
 		memcpy(buf, value.ptr, value.len);
 	arena_fini(arena);
@@ -296,7 +312,7 @@ static int64_t op_getxattr(void *ctx, uint64_t ino, const char *name, uint8_t *b
 	struct arena arena = {0};
 	struct blob value = {0};
 	int rc = client_getxattr(client_of(ctx), &op, ino_of(ino), str_of(name), &arena, &value);
-	return take_blob(rc, &arena, value, buf, size);
+	return take_blob(ctx, rc, &arena, value, buf, size);
 }
 
 static int64_t op_listxattr(void *ctx, uint64_t ino, uint8_t *buf, size_t size)
@@ -305,13 +321,13 @@ static int64_t op_listxattr(void *ctx, uint64_t ino, uint8_t *buf, size_t size)
 	struct arena arena = {0};
 	struct blob names = {0};
 	int rc = client_listxattr(client_of(ctx), &op, ino_of(ino), &arena, &names);
-	return take_blob(rc, &arena, names, buf, size);
+	return take_blob(ctx, rc, &arena, names, buf, size);
 }
 
 static int op_removexattr(void *ctx, uint64_t ino, const char *name)
 {
 	struct client_op op = {0};
-	return told(client_removexattr(client_of(ctx), &op, ino_of(ino), str_of(name)));
+	return told(ctx, client_removexattr(client_of(ctx), &op, ino_of(ino), str_of(name)));
 }
 
 const struct kernel_fs_ops kernel_client_ops = {

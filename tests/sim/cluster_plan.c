@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What befalls the cluster in the safety phase. All of it must be survived: nothing that was acknowledged is lost or done twice, and when
+ * it is over, everything goes on.
+ *
+ *   messages        lost with their connection, late, twice, out of order as far as the net seam's contract allows; connects refused or
+ *                   lost; RMA that lands late or never
+ *   one-way cuts    between any two processes, from a moment to longer than a lease (the client is evicted)
+ *   crashes         of any process at any park point, biased to steps of operations where few have happened; kv batches and disk writes
+ *                   that were not synced survive in part; kills of the process alone, with its machine going on
+ *   frozen          processes stand still, up to longer than a lease
+ *   disks           slow; full for a while, on OSTs
+ *   clocks          real time jumps both ways
+ *
+ * A client's crash loses what it had not fsynced, and its programs: the oracle knows. An evicted mount counts as crashed. */
+#include "tests/sim/cluster.h"
+#include "common/base/check.h"
+#include "common/core/task.h"
+#include "tests/sim/seam.h"
+
+#include <stdio.h>
+
+enum event_kind {
+	EVENT_SERVER_CRASH, EVENT_STEP_CRASH, EVENT_CLIENT_CRASH, EVENT_STOP, EVENT_FREEZE, EVENT_CUT, EVENT_LONG_CUT, EVENT_FULL, EVENT_CLOCK,
+	EVENT_ALL_CRASH, EVENT_KINDS,
+};
+static const unsigned event_weights[EVENT_KINDS] = {12, 40, 5, 8, 6, 12, 2, 5, 4, 3};
+enum { STEP_LOOKS_MAX = 400, EVENT_GAP_MS_MAX = 900 };
+
+struct looking {
+	struct cluster *cluster;
+	struct process *process;
+	unsigned looks;
+	struct cluster_step *rarest;
+};
+
+static struct process *server_draw(struct cluster *cluster)
+{
+	return rng_chance(&cluster->rng, 500000) ? &cluster->mds : &cluster->osts[rng_below(&cluster->rng, cluster->ost_count)];
+}
+
+static struct process *process_draw(struct cluster *cluster)
+{
+	return cluster_process(cluster, (unsigned)rng_below(&cluster->rng, 1 + cluster->ost_count + cluster->client_count));
+}
+
+static uint64_t some_ms(struct cluster *cluster, uint64_t least, uint64_t most)
+{
+	return rng_range(&cluster->rng, least, most) * NS_PER_MS;
+}
+
+static bool can_crash(const struct process *process)
+{
+	return !process->cluster->healing && process->serving && sim_node_is_up(process->node);
+}
+
+/* ---- crashes -------------------------------------------------------------------------------------------------- */
+
+static struct cluster_step *step_find(struct cluster *cluster, const char *op, const char *step)
+{
+	for (unsigned i = 0; i < CLUSTER_STEPS_MAX; i++) {
+		struct cluster_step *at = &cluster->steps[i];
+		if (at->op == NULL)
+			*at = (struct cluster_step){.op = op, .step = step};
+		if (strcmp(at->op, op) == 0 && strcmp(at->step, step) == 0)
+			return at;
+	}
+	return NULL;
+}
+
+static void step_count_crash(void *ctx, struct task *task)
+{
+	struct cluster_step *step = task_op(task)[0] != '\0' ? step_find(ctx, task_op(task), task_step(task)) : NULL;
+	if (step != NULL)
+		step->crashes++;
+}
+
+static void crash(struct cluster *cluster, struct process *process)
+{
+	bool is_client = process->kind == PROCESS_CLIENT;
+	loop_each_task(sim_node_loop(process->node), step_count_crash, cluster);
+	++*(is_client ? &cluster->coverage->client_crashes : &cluster->coverage->server_crashes);
+	process_crash(process);
+	process_boot_later(process, rng_chance(&cluster->rng, 700000) ? some_ms(cluster, 1, 500) : some_ms(cluster, 500, 3000));
+}
+
+static void crash_if_up(void *arg)
+{
+	struct process *process = arg;
+	if (can_crash(process))
+		crash(process->cluster, process);
+}
+
+static void look_at(void *ctx, struct task *task)
+{
+	struct looking *looking = ctx;
+	struct cluster_step *step = task_op(task)[0] != '\0' ? step_find(looking->cluster, task_op(task), task_step(task)) : NULL;
+	if (step == NULL)
+		return;
+	step->seen++;
+	if (looking->rarest == NULL || step->crashes < looking->rarest->crashes)
+		looking->rarest = step;
+}
+
+/* Looks at what the process is doing after every few events, and crashes it the sooner, the fewer crashes that step has seen. */
+static void look(void *arg)
+{
+	struct looking *looking = arg;
+	struct cluster *cluster = looking->cluster;
+	looking->rarest = NULL;
+	bool can = can_crash(looking->process);
+	if (can)
+		loop_each_task(sim_node_loop(looking->process->node), look_at, looking);
+	bool last = !can || ++looking->looks == STEP_LOOKS_MAX;
+	unsigned chance = looking->rarest == NULL ? 0 : 200000 / (unsigned)(1 + min_u64(looking->rarest->crashes, 1000));
+	if (can && (last || rng_chance(&cluster->rng, chance))) {
+		cluster->coverage->step_crashes++;
+		crash(cluster, looking->process);
+		last = true;
+	}
+	if (!last) {
+		world_after_events(cluster->world, 1 + rng_below(&cluster->rng, 4), look, looking);
+		return;
+	}
+	mem_free(looking);
+}
+
+static void look_start(struct cluster *cluster, struct process *process)
+{
+	struct looking *looking = mem_alloc(sizeof(*looking));
+	looking->cluster = cluster;
+	looking->process = process;
+	world_after_events(cluster->world, 1, look, looking);
+}
+
+/* ---- other events --------------------------------------------------------------------------------------------- */
+
+static void stop(struct cluster *cluster, struct process *process)
+{
+	if (!can_crash(process))
+		return;
+	cluster->coverage->stops++;
+	process_stop(process);
+	process_boot_later(process, some_ms(cluster, 1, 800));
+}
+
+static void freeze(struct cluster *cluster, struct process *process)
+{
+	if (!can_crash(process))
+		return;
+	uint64_t duration_ns = rng_chance(&cluster->rng, 200000) ? some_ms(cluster, CLUSTER_LEASE_MS, 2 * CLUSTER_LEASE_MS) :
+								    some_ms(cluster, 5, 1500);
+	cluster->coverage->freezes++;
+	sim_node_freeze(process->node, duration_ns);
+	shared_disturbed(&cluster->workload->shared, world_now_ns(cluster->world) + duration_ns);
+}
+
+static void cut(struct cluster *cluster, bool is_long)
+{
+	struct process *from = process_draw(cluster), *to = process_draw(cluster);
+	uint64_t until_ns = world_now_ns(cluster->world) + (is_long ? some_ms(cluster, CLUSTER_LEASE_MS, 2 * CLUSTER_LEASE_MS) :
+								      some_ms(cluster, 1, 2000));
+	if (is_long) {
+		from = &cluster->clients[rng_below(&cluster->rng, cluster->client_count)];
+		to = &cluster->mds;
+	}
+	if (from == to)
+		return;
+	cluster->coverage->cuts++;
+	world_cut(cluster->world, from->node, to->node, until_ns);
+	if (rng_chance(&cluster->rng, 400000))
+		world_cut(cluster->world, to->node, from->node, until_ns);
+	shared_disturbed(&cluster->workload->shared, until_ns);
+}
+
+static void full_ends(void *arg)
+{
+	struct process *process = arg;
+	sim_fs_set_capacity(sim_node_fs(process->node), UINT64_MAX);
+}
+
+static void full_begins(struct cluster *cluster)
+{
+	struct process *process = &cluster->osts[rng_below(&cluster->rng, cluster->ost_count)];
+	struct sim_fs *fs = sim_node_fs(process->node);
+	cluster->coverage->full_spells++;
+	sim_fs_set_capacity(fs, sim_fs_used(fs) + rng_below(&cluster->rng, 300000));
+	world_note(cluster->world, process->node, "its disk is full");
+	world_after(cluster->world, some_ms(cluster, 50, 1500), full_ends, process);
+}
+
+static void clock_jump(struct cluster *cluster)
+{
+	struct process *process = process_draw(cluster);
+	int64_t offset_ns = (int64_t)some_ms(cluster, 0, 7200000) - (int64_t)(3600 * NS_PER_S);
+	cluster->coverage->clock_jumps++;
+	sim_node_skew(process->node, (int)rng_below(&cluster->rng, 200) - 100, offset_ns);
+}
+
+/* Evicted mounts are dead to their programs (kernel_client.c): what is left of them ends here. */
+static void evicted_sweep(struct cluster *cluster)
+{
+	for (unsigned i = 0; i < cluster->client_count; i++) {
+		struct process *client = &cluster->clients[i];
+		if (client->serving && client_counters(client->client)->evicted > 0) {
+			cluster->coverage->evicted_mounts++;
+			crash(cluster, client);
+		}
+	}
+}
+
+static void evicted_watch(void *arg)
+{
+	struct cluster *cluster = arg;
+	if (cluster->finished)
+		return;
+	evicted_sweep(cluster);
+	world_after(cluster->world, 100 * NS_PER_MS, evicted_watch, cluster);
+}
+
+/* ---- the plan ------------------------------------------------------------------------------------------------- */
+
+static void event_happens(struct cluster *cluster, enum event_kind kind)
+{
+	switch (kind) {
+	case EVENT_SERVER_CRASH:
+		world_after_events(cluster->world, rng_below(&cluster->rng, 64), crash_if_up, server_draw(cluster));
+		break;
+	case EVENT_STEP_CRASH:
+		look_start(cluster, server_draw(cluster));
+		break;
+	case EVENT_CLIENT_CRASH:
+		world_after_events(cluster->world, rng_below(&cluster->rng, 64), crash_if_up,
+				   &cluster->clients[rng_below(&cluster->rng, cluster->client_count)]);
+		break;
+	case EVENT_STOP:
+		stop(cluster, server_draw(cluster));
+		break;
+	case EVENT_FREEZE:
+		freeze(cluster, process_draw(cluster));
+		break;
+	case EVENT_CUT:
+	case EVENT_LONG_CUT:
+		cut(cluster, kind == EVENT_LONG_CUT);
+		break;
+	case EVENT_FULL:
+		full_begins(cluster);
+		break;
+	case EVENT_CLOCK:
+		clock_jump(cluster);
+		break;
+	default:
+		for (unsigned i = 0; i <= cluster->ost_count; i++)
+			crash_if_up(cluster_process(cluster, i));
+	}
+}
+
+static void next_event(void *arg)
+{
+	struct cluster *cluster = arg;
+	if (cluster->healing)
+		return;
+	unsigned total = 0, kind = 0;
+	for (unsigned i = 0; i < EVENT_KINDS; i++)
+		total += event_weights[i];
+	uint64_t at = rng_below(&cluster->rng, total);
+	for (; at >= event_weights[kind]; kind++)
+		at -= event_weights[kind];
+	event_happens(cluster, (enum event_kind)kind);
+	world_after(cluster->world, some_ms(cluster, 10, EVENT_GAP_MS_MAX), next_event, cluster);
+}
+
+/* Each kind of fault is on in some runs and off in others: what hides behind a frequent one must come up, too. */
+static unsigned chance_draw(struct cluster *cluster, unsigned per_million_max)
+{
+	return rng_chance(&cluster->rng, 500000) ? 0 : (unsigned)rng_below(&cluster->rng, per_million_max);
+}
+
+void plan_start(struct cluster *cluster)
+{
+	*world_faults(cluster->world) = (struct sim_faults){
+		.msg_lost = chance_draw(cluster, 10000),
+		.msg_dup = chance_draw(cluster, 20000),
+		.msg_reordered = chance_draw(cluster, 50000),
+		.msg_slow = chance_draw(cluster, 50000),
+		.conn_break = chance_draw(cluster, 5000),
+		.connect_refused = chance_draw(cluster, 100000),
+		.connect_lost = chance_draw(cluster, 50000),
+		.send_busy = chance_draw(cluster, 20000),
+		.rma_slow = chance_draw(cluster, 100000),
+		.rma_lost = chance_draw(cluster, 20000),
+		.slow_ns_max = rng_chance(&cluster->rng, 700000) ? 50 * NS_PER_MS : 400 * NS_PER_MS,
+		.disk_slow = chance_draw(cluster, 50000),
+		.kv_slow = chance_draw(cluster, 50000),
+		.kv_park = chance_draw(cluster, 300000),
+		.crash_keeps_write = (unsigned)rng_below(&cluster->rng, 1000000),
+		.crash_keeps_batch = (unsigned)rng_below(&cluster->rng, 1000000),
+		.clock_jump = chance_draw(cluster, 1000),
+	};
+	world_after(cluster->world, some_ms(cluster, 10, EVENT_GAP_MS_MAX), next_event, cluster);
+	world_after(cluster->world, 100 * NS_PER_MS, evicted_watch, cluster);
+}
+
+void plan_heal(struct cluster *cluster)
+{
+	struct process *process;
+	world_note(cluster->world, NULL, "heal");
+	*world_faults(cluster->world) = (struct sim_faults){.slow_ns_max = world_faults(cluster->world)->slow_ns_max,
+							    .crash_keeps_batch = 1000000, .crash_keeps_write = 1000000};
+	world_heal(cluster->world);
+	for (unsigned i = 0; (process = cluster_process(cluster, i)) != NULL; i++) {
+		sim_fs_set_capacity(sim_node_fs(process->node), UINT64_MAX);
+		if (sim_node_is_up(process->node))
+			sim_node_freeze(process->node, 0);
+		process_boot(process);
+	}
+}

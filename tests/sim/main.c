@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * stria-sim: runs seeds, prints what they covered, and how to run the one that failed again. */
+#include "tests/sim/cluster.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { SAFETY_S_DEFAULT = 6 };
+
+struct options {
+	uint64_t seed, count, minutes, safety_s;
+	bool trace, kind, need_coverage, twice, steps;
+};
+
+static const char help[] =
+	"stria-sim: all of Stria in one process, on virtual time, with faults drawn from a seed\n"
+	"\n"
+	"  --seed N         the first seed (1)\n"
+	"  --seeds COUNT    run that many, one after the other (1)\n"
+	"  --minutes M      or as many as fit in that time\n"
+	"  --safety S       virtual seconds of faults in each (6)\n"
+	"  --kind           no faults at all\n"
+	"  --trace          print the history as it happens\n"
+	"  --steps          print crashes in each step of each operation\n"
+	"  --twice          run each seed twice; fail if the digests differ\n"
+	"  --need-coverage  fail if something named in the table never happened\n"
+	"  --help           this\n"
+	"\n"
+	"Exit status: 0 all seeds are clean, 1 one is not, 2 wrong usage.\n";
+
+/* What 200 seeds must have met at least once each. */
+struct row {
+	const char *name;
+	uint64_t count;
+	bool needed;
+};
+
+static void coverage_print(const struct cluster_coverage *coverage, bool *ret_complete)
+{
+	const struct mds_counters *mds = &coverage->mds;
+	const struct client_counters *client = &coverage->client;
+	const struct world_counts *world = &coverage->world;
+	const struct row rows[] = {
+		{"servers crashed", coverage->server_crashes, true},
+		{"crashes at a chosen step", coverage->step_crashes, true},
+		{"clients crashed", coverage->client_crashes, true},
+		{"processes killed, machine going on", coverage->stops, true},
+		{"processes frozen", coverage->freezes, true},
+		{"one-way cuts", coverage->cuts, true},
+		{"full disks", coverage->full_spells, true},
+		{"clock jumps", coverage->clock_jumps, true},
+		{"messages lost", world->messages_lost, true},
+		{"messages twice", world->messages_dup, true},
+		{"messages out of order", world->messages_reordered, true},
+		{"messages cut off", world->messages_cut, true},
+		{"RMA late", world->rma_late, true},
+		{"RMA lost", world->rma_lost, true},
+		{"RMA refused: region closed", world->rma_region_closed, false},
+		{"regions or connections closed under an RMA", world->regions_closed_in_flight, true},
+		{"disk writes undone by a crash", world->disk_writes_undone, true},
+		{"disk writes torn by a crash", world->disk_writes_torn, true},
+		{"kv batches undone by a crash", world->kv_batches_undone, true},
+		{"commits torn: durable, but never answered", world->kv_survived_unanswered, true},
+		{"replies from records", mds->replies_from_records, true},
+		{"replies from records of an earlier boot", mds->replies_recovered, true},
+		{"duplicates joined", mds->duplicates_joined, true},
+		{"late copies dropped", mds->late_copies, true},
+		{"evictions", mds->evictions, true},
+		{"orphans made", mds->orphans_made, true},
+		{"orphans purged", mds->orphans_purged, true},
+		{"purges done", mds->purges_done, true},
+		{"truncate intents replayed", mds->truncate_intents_replayed, true},
+		{"writers lost, sizes asked from objects", mds->lost_writers_resolved, true},
+		{"names of equal hash", mds->hash_collisions, true},
+		{"opens reclaimed", mds->reclaims, true},
+		{"grace refusals", mds->grace_refusals, true},
+		{"sizes of before a truncation ignored", mds->stale_sizes, false},
+		{"calls repeated", client->resends, true},
+		{"verifiers changed", client->verifiers_changed, true},
+		{"replays sent", client->replays_sent, true},
+		{"regions closed late (bulk cut)", client->bulk_cut, true},
+		{"sizes asked by clients", client->glimpses, true},
+		{"mounts evicted", client->evicted, true},
+	};
+	*ret_complete = true;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		printf("  %10llu  %s%s\n", (unsigned long long)rows[i].count, rows[i].name, rows[i].needed && rows[i].count == 0 ? "  <- never" : "");
+		*ret_complete = *ret_complete && (!rows[i].needed || rows[i].count > 0);
+	}
+}
+
+static void steps_print(const struct cluster_step *steps)
+{
+	printf("crashes in steps of operations:\n");
+	for (unsigned i = 0; i < CLUSTER_STEPS_MAX && steps[i].op != NULL; i++)
+		printf("  %6llu  %s/%s\n", (unsigned long long)steps[i].crashes, steps[i].op, steps[i].step);
+}
+
+static bool number_read(const char *text, uint64_t *ret_number)
+{
+	char *end;
+	errno = 0;
+	unsigned long long number = text != NULL ? strtoull(text, &end, 0) : 0;
+	if (text == NULL || text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0)
+		return false;
+	*ret_number = number;
+	return true;
+}
+
+static bool options_read(int argc, char **argv, struct options *ret_options)
+{
+	struct options *options = ret_options;
+	*options = (struct options){.seed = 1, .count = 1, .safety_s = SAFETY_S_DEFAULT};
+	const struct {
+		const char *name;
+		uint64_t *number;
+		bool *flag;
+	} known[] = {
+		{"--seed", &options->seed, NULL}, {"--seeds", &options->count, NULL}, {"--minutes", &options->minutes, NULL},
+		{"--safety", &options->safety_s, NULL}, {"--trace", NULL, &options->trace}, {"--kind", NULL, &options->kind},
+		{"--twice", NULL, &options->twice}, {"--steps", NULL, &options->steps}, {"--need-coverage", NULL, &options->need_coverage},
+	};
+	for (int i = 1; i < argc; i++) {
+		size_t at = 0;
+		while (at < ARRAY_COUNT(known) && strcmp(argv[i], known[at].name) != 0)
+			at++;
+		if (at == ARRAY_COUNT(known)) {
+			(void)fprintf(stderr, "stria-sim: %s: no such option; --help names them all\n", argv[i]);
+			return false;
+		}
+		if (known[at].flag != NULL) {
+			*known[at].flag = true;
+		} else if (!number_read(argv[++i], known[at].number)) {
+			(void)fprintf(stderr, "stria-sim: %s wants a number\n", known[at].name);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Whether it was clean. */
+static bool seed_run(const struct options *options, uint64_t seed, struct cluster_coverage *coverage, struct cluster_step *steps)
+{
+	struct cluster_opts opts = {.seed = seed, .safety_ns = options->safety_s * NS_PER_S, .trace = options->trace, .kind = options->kind};
+	char failure[512];
+	uint64_t digest, again;
+	const char *what = cluster_run(&opts, coverage, steps, failure, &digest);
+	if (what == NULL && options->twice) {
+		what = cluster_run(&opts, coverage, steps, failure, &again);
+		if (what == NULL && again != digest)
+			what = "a second run had another history";
+	}
+	if (what == NULL) {
+		printf("seed %llu digest %016llx\n", (unsigned long long)seed, (unsigned long long)digest);
+	} else {
+		printf("seed %llu FAILED: %s\n", (unsigned long long)seed, what);
+		printf("again: stria-sim --seed %llu --safety %llu%s --trace\n", (unsigned long long)seed, (unsigned long long)options->safety_s,
+		       options->kind ? " --kind" : "");
+	}
+	(void)fflush(stdout); /* a person looks on */
+	return what == NULL;
+}
+
+static uint64_t wall_s(void)
+{
+	struct timespec now;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
+	return (uint64_t)now.tv_sec;
+}
+
+int main(int argc, char **argv)
+{
+	static struct cluster_coverage coverage;
+	static struct cluster_step steps[CLUSTER_STEPS_MAX];
+	struct options options;
+	bool clean = true, complete;
+	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+		(void)fputs(help, stdout);
+		return 0;
+	}
+	if (!options_read(argc, argv, &options))
+		return 2;
+	printf("stria-sim --seed %llu --seeds %llu --minutes %llu --safety %llu%s\n", (unsigned long long)options.seed,
+	       (unsigned long long)options.count, (unsigned long long)options.minutes, (unsigned long long)options.safety_s,
+	       options.kind ? " --kind" : "");
+	uint64_t start_s = wall_s(), done = 0;
+	for (; clean && (options.minutes > 0 ? wall_s() - start_s < options.minutes * 60 : done < options.count); done++)
+		clean = seed_run(&options, options.seed + done, &coverage, steps);
+	printf("%llu runs, %llu virtual seconds, %llu operations, %llu of them shared\n", (unsigned long long)coverage.runs,
+	       (unsigned long long)(coverage.virtual_ns / NS_PER_S), (unsigned long long)(coverage.ops + coverage.shared_ops),
+	       (unsigned long long)coverage.shared_ops);
+	coverage_print(&coverage, &complete);
+	if (options.steps)
+		steps_print(steps);
+	if (clean && options.need_coverage && !complete)
+		printf("FAILED: something that must happen never did\n");
+	return clean && (!options.need_coverage || complete) ? 0 : 1;
+}
