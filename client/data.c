@@ -102,7 +102,7 @@ static int write_piece(struct transfer *transfer, const struct layout_piece *pie
 }
 
 /* One attempt to read; ERR_corrupt when what came is not what was sent. */
-static int read_piece_once(struct transfer *transfer, const struct layout_piece *piece)
+static int read_piece(struct transfer *transfer, const struct layout_piece *piece)
 {
 	struct client *client = transfer->client;
 	uint8_t *data = transfer->data + (piece->file_offset - transfer->offset);
@@ -139,20 +139,15 @@ static int read_piece_once(struct transfer *transfer, const struct layout_piece 
 	return 0;
 }
 
-static int read_piece(struct transfer *transfer, const struct layout_piece *piece)
+static int do_piece(struct transfer *transfer, const struct layout_piece *piece)
 {
 	int rc = 0;
 	for (int i = 0; i < CORRUPT_TRIES_MAX; i++) {
-		rc = read_piece_once(transfer, piece);
+		rc = transfer->writes ? write_piece(transfer, piece) : read_piece(transfer, piece);
 		if (rc != -ERR_corrupt)
 			break; /* damage on the way is mended by another try, damage on the disk is not */
 	}
 	return rc;
-}
-
-static int do_piece(struct transfer *transfer, const struct layout_piece *piece)
-{
-	return transfer->writes ? write_piece(transfer, piece) : read_piece(transfer, piece);
 }
 
 static void piece_child(void *arg)

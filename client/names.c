@@ -166,7 +166,8 @@ static int give_run(struct listing *listing, uint32_t bytes_max, struct arena *a
 	};
 	struct readdir_rep rep;
 	int rc = session_mdt_call(listing->client, listing->dir,
-				  &(struct call){.op = OP_readdir, .req = &req, .rep = &rep, .arena = arena, .cred = &req.cred, .who = listing->op});
+				  &(struct call){.op = OP_readdir, .req = &req, .rep = &rep, .arena = arena, .cred = &req.cred,
+						 .who = listing->op});
 	if (rc < 0)
 		return rc;
 	give_dot(listing, STR("."), listing->dir, COOKIE_DOT);

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A whole mount against servers of a page each: what was written is read, restarts lose nothing, the end is clean. */
+#include "client/client.h"
+#include "tests/unit/client/fake_servers.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+struct test {
+	struct fake_cluster cluster;
+	struct world *world;
+	struct sim_node *mount;
+	struct client *client;
+	struct client_file *left_open; /* by the body: released after the end */
+	void (*body)(struct test *test);
+	bool done;
+};
+
+static void mount_main(struct sim_node *node, void *ctx)
+{
+	struct test *test = ctx;
+	struct client_conf conf = {.mgs = "tcp://s0:1", .fsname = "stria", .host = "h", .mountpoint = "/m", .buffers = 16};
+	test->client = client_new(sim_node_env(node), &conf);
+	assert_int_equal(client_start(test->client), 0);
+	test->body(test);
+	assert_int_equal(client_stop(test->client, env_now_ns(sim_node_env(node)) + 20 * NS_PER_S), 0);
+	assert_int_equal(client_unstable_bytes(test->client), 0);
+	if (test->left_open != NULL)
+		client_release(test->client, test->left_open);
+	test->done = true;
+}
+
+static bool is_done(void *ctx)
+{
+	return ((struct test *)ctx)->done;
+}
+
+static void run(void (*body)(struct test *test))
+{
+	static struct test test;
+	test = (struct test){.world = world_new(1), .body = body};
+	fake_cluster_start(&test.cluster, test.world);
+	test.mount = sim_node_new(test.world, "mount", SIM_DISK | SIM_NO_HEAP, mount_main, &test);
+	sim_node_boot(test.mount);
+	assert_true(world_run(test.world, 300 * NS_PER_S, is_done, &test));
+	assert_int_equal(test.cluster.leaves, 1);
+	assert_int_equal(test.cluster.forgets, 1);
+	for (size_t i = 0; i < FILES_MAX; i++)
+		assert_int_equal(test.cluster.files[i].opens, test.cluster.files[i].closes);
+	client_free(test.client);
+	world_free(test.world);
+	fake_cluster_free(&test.cluster);
+}
+
+static struct client_file *create(struct test *test, const char *name, uint32_t flags)
+{
+	struct client_op op = {0};
+	struct client_entry entry;
+	struct client_file *file = NULL;
+	assert_int_equal(client_create(test->client, &op, INO_ROOT, str_of(name), 0644, flags, &entry, &file), 0);
+	return file;
+}
+
+static void write_pattern(struct test *test, struct client_file *file, uint64_t offset, size_t len)
+{
+	struct client_op op = {0};
+	struct client_buf *buf = client_buf_get(test->client);
+	for (size_t i = 0; i < len; i++)
+		client_buf_ptr(buf)[i] = (uint8_t)((offset + i) * 7 + (offset + i) / 251);
+	assert_int_equal(client_write(test->client, &op, file, offset, buf, client_buf_ptr(buf), len), len);
+	client_buf_put(buf);
+}
+
+static void expect_pattern(struct test *test, struct client_file *file, uint64_t offset, size_t len, size_t expected)
+{
+	struct client_op op = {0};
+	struct client_buf *buf = client_buf_get(test->client);
+	assert_int_equal(client_read(test->client, &op, file, offset, buf, len), expected);
+	for (size_t i = 0; i < expected; i++)
+		if (client_buf_ptr(buf)[i] != (uint8_t)((offset + i) * 7 + (offset + i) / 251))
+			fail_msg("byte %zu differs", (size_t)offset + i);
+	client_buf_put(buf);
+}
+
+static uint64_t size_of(struct test *test, struct client_file *file)
+{
+	struct client_op op = {0};
+	struct client_entry entry;
+	assert_int_equal(client_getattr(test->client, &op, client_file_ino(file), &entry), 0);
+	return entry.attr.size_bytes;
+}
+
+static void nap(struct test *test, uint64_t duration_ns)
+{
+	task_sleep(sim_node_loop(test->mount), duration_ns);
+}
+
+/* ---- tests -------------------------------------------------------------------------------------------------------- */
+
+static void writes_and_reads(struct test *test)
+{
+	struct client_file *file = create(test, "a", OPEN_READ | OPEN_WRITE);
+	write_pattern(test, file, 0, MIB);
+	write_pattern(test, file, MIB, MIB);
+	write_pattern(test, file, 2 * MIB, 100);
+	assert_int_equal(size_of(test, file), 2 * MIB + 100);
+	expect_pattern(test, file, 0, MIB, MIB);
+	expect_pattern(test, file, 12345, 70000, 70000);
+	expect_pattern(test, file, MIB + 999, MIB, MIB - 899);
+	expect_pattern(test, file, 2 * MIB, MIB, 100);
+	expect_pattern(test, file, 3 * MIB, 10, 0);
+	nap(test, NS_PER_S);
+	assert_int_equal(test->cluster.files[0].attr.size_bytes, 2 * MIB + 100);
+	client_release(test->client, file);
+	nap(test, 3 * NS_PER_S);
+	assert_int_equal(test->cluster.files[0].closes, 1);
+	assert_int_equal(client_unstable_bytes(test->client), 0); /* the committer has seen to it */
+}
+static void what_was_written_is_read_and_becomes_stable(void **state)
+{
+	(void)state;
+	run(writes_and_reads);
+}
+
+static void loses_an_ost(struct test *test)
+{
+	struct client_op op = {0};
+	struct client_file *file = create(test, "a", OPEN_READ | OPEN_WRITE);
+	for (uint64_t i = 0; i < 4; i++)
+		write_pattern(test, file, i * MIB, MIB);
+	write_pattern(test, file, 4 * MIB, 10);
+	sim_node_crash(test->cluster.osts[0].node);
+	sim_node_boot(test->cluster.osts[0].node);
+	expect_pattern(test, file, 0, MIB, MIB); /* waits for the replay */
+	assert_int_equal(client_fsync(test->client, &op, file), 0);
+	assert_int_equal(client_unstable_bytes(test->client), 0);
+	assert_true(test->cluster.osts[0].replays > 0);
+	assert_int_equal(test->cluster.osts[0].replays_done, 2); /* one for the first boot */
+	assert_int_equal(client_counters(test->client)->verifiers_changed, 1);
+	sim_node_crash(test->cluster.osts[0].node); /* what is stable is there without us */
+	sim_node_boot(test->cluster.osts[0].node);
+	for (uint64_t i = 0; i < 4; i++)
+		expect_pattern(test, file, i * MIB, MIB, MIB);
+	client_release(test->client, file);
+}
+static void writes_are_replayed_to_a_restarted_ost(void **state)
+{
+	(void)state;
+	run(loses_an_ost);
+}
+
+static void loses_the_mdt(struct test *test)
+{
+	struct client_file *file = create(test, "a", OPEN_READ | OPEN_WRITE);
+	write_pattern(test, file, 0, 1000);
+	sim_node_crash(test->cluster.mdt);
+	nap(test, 7 * NS_PER_S);
+	sim_node_boot(test->cluster.mdt);
+	assert_int_equal(size_of(test, file), 1000);
+	nap(test, NS_PER_S);
+	assert_true(test->cluster.files[0].reclaims > 0);
+	client_release(test->client, file);
+}
+static void opens_are_told_to_a_restarted_mdt(void **state)
+{
+	(void)state;
+	run(loses_the_mdt);
+}
+
+static void fails_a_commit(struct test *test)
+{
+	struct client_op op = {0};
+	struct client_file *file = create(test, "a", OPEN_READ | OPEN_WRITE), *other = create(test, "a", OPEN_READ);
+	write_pattern(test, file, 0, 1000);
+	test->cluster.osts[0].commit_rc = -ENOSPC;
+	assert_int_equal(client_fsync(test->client, &op, file), -ENOSPC);
+	assert_int_equal(client_fsync(test->client, &op, file), 0);
+	assert_int_equal(client_flush(test->client, &op, other), -ENOSPC);
+	assert_int_equal(client_flush(test->client, &op, other), 0);
+	assert_int_equal(client_counters(test->client)->lost_bytes, 1000);
+	client_release(test->client, file);
+	client_release(test->client, other);
+}
+static void each_open_file_is_told_of_an_error_once(void **state)
+{
+	(void)state;
+	run(fails_a_commit);
+}
+
+static void truncates(struct test *test)
+{
+	struct client_op op = {0};
+	struct client_entry entry;
+	struct client_file *file = create(test, "a", OPEN_READ | OPEN_WRITE);
+	write_pattern(test, file, 0, 5000);
+	struct client_setattr set = {.valid = SET_SIZE, .size_bytes = 100};
+	assert_int_equal(client_setattr(test->client, &op, client_file_ino(file), &set, &entry), 0);
+	assert_int_equal(entry.attr.size_bytes, 100);
+	assert_int_equal(client_unstable_bytes(test->client), 0);
+	nap(test, NS_PER_S);
+	assert_int_equal(test->cluster.files[0].attr.size_bytes, 100); /* nobody brought the old size back */
+	set = (struct client_setattr){.valid = SET_MTIME, .mtime_ns = 42};
+	write_pattern(test, file, 0, 200);
+	assert_int_equal(client_setattr(test->client, &op, client_file_ino(file), &set, &entry), 0);
+	client_release(test->client, file);
+	nap(test, NS_PER_S);
+	assert_int_equal(test->cluster.files[0].attr.mtime_ns, 42); /* nor the mtime of a write before utimens */
+	assert_int_equal(test->cluster.files[0].attr.size_bytes, 200);
+}
+static void older_sizes_and_times_do_not_come_back(void **state)
+{
+	(void)state;
+	run(truncates);
+}
+
+static void is_truncated_elsewhere(struct test *test)
+{
+	struct client_file *file = create(test, "a", OPEN_READ | OPEN_WRITE);
+	write_pattern(test, file, 0, 5000);
+	test->cluster.set_size_rc = -ERR_stale_layout;
+	nap(test, NS_PER_S);
+	assert_int_equal(client_counters(test->client)->stale_sizes, 1);
+	assert_int_equal(client_counters(test->client)->glimpses, 1);
+	assert_int_equal(test->cluster.files[0].attr.size_bytes, 5000); /* as the objects say */
+	client_release(test->client, file);
+}
+static void a_refused_size_is_learned_from_the_objects(void **state)
+{
+	(void)state;
+	run(is_truncated_elsewhere);
+}
+
+static void appends(struct test *test)
+{
+	struct client_file *file = create(test, "a", OPEN_READ | OPEN_WRITE | OPEN_APPEND);
+	struct client_op op = {0};
+	struct client_buf *buf = client_buf_get(test->client);
+	memset(client_buf_ptr(buf), 'x', 100000);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(client_write(test->client, &op, file, 0, buf, client_buf_ptr(buf), 100000), 100000);
+	client_buf_put(buf);
+	assert_int_equal(size_of(test, file), 500000);
+	test->left_open = file;
+}
+static void appends_go_to_the_end_and_stop_closes_what_is_open(void **state)
+{
+	(void)state;
+	run(appends);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_was_written_is_read_and_becomes_stable),
+		cmocka_unit_test(writes_are_replayed_to_a_restarted_ost),
+		cmocka_unit_test(opens_are_told_to_a_restarted_mdt),
+		cmocka_unit_test(each_open_file_is_told_of_an_error_once),
+		cmocka_unit_test(older_sizes_and_times_do_not_come_back),
+		cmocka_unit_test(a_refused_size_is_learned_from_the_objects),
+		cmocka_unit_test(appends_go_to_the_end_and_stop_closes_what_is_open),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
