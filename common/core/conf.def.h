@@ -31,4 +31,5 @@ C(unstable_max, size, "256M", 1048576, 1099511627776, CONF_CLIENT, "data kept in
 C(foreground, bool, "false", 0, 1, CONF_CLIENT, "stay in the foreground")
 C(allow_other, bool, "true", 0, 1, CONF_CLIENT, "let other users in; permissions are checked by Stria")
 C(ro, bool, "false", 0, 1, CONF_CLIENT, "mount read-only")
+C(wait, time, "60s", 1000000000, 86400000000000, CONF_CLIENT, "how long a mount that begins waits for its cluster; afterwards it waits for ever")
 #undef C
