@@ -120,15 +120,19 @@ int mds_op_close(struct operation *op, const struct close_req *req, struct close
 		rc = op_mutate(op);
 	if (rc < 0)
 		return rc;
+	bool changed = false;
+	struct mark *mark = inode != NULL ? mark_find(sessions, req->ino, op->client) : NULL;
+	/* A size of before a truncation: nothing is given back yet, the client learns the new size and closes again. Were it ignored, what was
+	 * written since the truncation would lie behind the end of the file. */
+	if (mark != NULL && (req->flags & SIZE_VALID) != 0)
+		rc = inode_publish(op, inode, req->size_gen, req->size_bytes, req->mtime_ns, req->blocks, &changed);
+	if (rc == -ERR_stale_layout)
+		return rc;
 	struct open_file *open = open_find(op->session, req->handle);
 	if (open != NULL && ino_eq(open->file->ino, req->ino))
 		open_remove(sessions, open);
 	if (inode == NULL)
 		return 0; /* its inode is gone: nothing else to give back */
-	bool changed = false;
-	struct mark *mark = mark_find(sessions, req->ino, op->client);
-	if (mark != NULL && (req->flags & SIZE_VALID) != 0)
-		(void)inode_publish(op, inode, req->size_gen, req->size_bytes, req->mtime_ns, req->blocks, &changed); /* of before a truncation: void */
 	if (mark != NULL && (req->flags & SIZE_LAST_WRITER) != 0 && !file_is_open_for_write(sessions, req->ino, op->client)) {
 		op_erase(op, key_writer(req->ino, op->client));
 		mark_remove(sessions, req->ino, op->client);
