@@ -199,7 +199,8 @@ static int publish_once(struct client *client, struct client_op *op, struct node
 	int rc = session_mdt_call(client, node->ino, &(struct call){.op = OP_set_size, .req = &req, .rep = &rep, .who = op});
 	if (rc == -ERR_stale_layout)
 		return relearn_size(client, op, node);
-	bool gone = rc == -ENOENT || rc == -ESTALE;
+	/* EPERM: by the MDT's books we do not write to it any more, so that it does not want to know. */
+	bool gone = rc == -ENOENT || rc == -ESTALE || rc == -EPERM;
 	if (rc < 0 && !gone)
 		return rc;
 	if (node->dirty && (gone || node->dirtied == dirtied))
@@ -279,7 +280,7 @@ void attr_publisher_task(void *arg)
 
 /* ---- changing ---------------------------------------------------------------------------------------------------- */
 
-int attr_truncate_begin(struct client *client, struct client_op *op, struct node *node, uint64_t size_bytes)
+int attr_truncate_begin(struct client *client, struct client_op *op, struct node *node)
 {
 	while (node->truncating)
 		wait_for_change(client, node);
@@ -288,9 +289,6 @@ int attr_truncate_begin(struct client *client, struct client_op *op, struct node
 		wait_for_change(client, node);
 	/* Otherwise a replay after a restart of the OST could bring back what is cut off now. */
 	int rc = unstable_commit_ino(client, op, node->ino);
-	/* The MDT cuts objects off if it believes the file to shrink: it must know the size that it shrinks from. */
-	if (node->dirty && node->size_bytes > size_bytes && !err_is(rc, EINTR))
-		rc = attr_publish(client, op, node);
 	if (err_is(rc, EINTR) || rc == -ERR_evicted || rc == -ERR_aborted) {
 		node->truncating = false;
 		waitq_wake_all(&node->changed);
@@ -345,7 +343,7 @@ int client_setattr(struct client *client, struct client_op *op, struct ino ino, 
 	struct node *node = node_get(client, ino);
 	int rc = 0;
 	if (size) {
-		rc = attr_truncate_begin(client, op, node, set->size_bytes);
+		rc = attr_truncate_begin(client, op, node);
 		if (rc == 0) {
 			rc = setattr_locked(client, op, node, set, &rep);
 			attr_truncate_end(client, node, rc == 0 ? &rep.attr : NULL);

@@ -220,7 +220,7 @@ int attr_refresh(struct client *client, struct client_op *op, struct ino ino, st
 int attr_refresh_layout(struct client *client, struct client_op *op, struct node *node);
 /* Before a truncation: this mount's writes have ended and are stable, no size is on its way. Parks; 0: attr_truncate_end must follow, with the
  * attributes after it, or NULL if it failed. */
-int attr_truncate_begin(struct client *client, struct client_op *op, struct node *node, uint64_t size_bytes);
+int attr_truncate_begin(struct client *client, struct client_op *op, struct node *node);
 void attr_truncate_end(struct client *client, struct node *node, const struct attr *attr);
 
 /* ---- file.c ---------------------------------------------------------------------------------------------------- */

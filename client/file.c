@@ -83,7 +83,7 @@ int client_open(struct client *client, struct client_op *op, struct ino ino, uin
 	CLEANUP(arena_fini) struct arena arena;
 	arena_init(&arena);
 	open_begin(client, node, flags);
-	int rc = truncates ? attr_truncate_begin(client, op, node, 0) : 0;
+	int rc = truncates ? attr_truncate_begin(client, op, node) : 0;
 	if (rc < 0)
 		goto failed;
 	struct open_req req = {.cred = session_cred(op), .ino = ino, .flags = flags, .handle = file->handle};

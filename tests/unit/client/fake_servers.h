@@ -49,6 +49,7 @@ struct fake_cluster {
 	struct fake_file files[FILES_MAX];
 	uint32_t set_sizes, leaves, forgets, joins;
 	int set_size_rc; /* given instead of an answer, once */
+	bool evicting;   /* client 7 is evicted; who joins then is 8 */
 	struct rpc_identity identity;
 	struct fake_ost osts[OSTS];
 };
@@ -124,6 +125,8 @@ static int fake_set_size(struct fake_cluster *cluster, const struct set_size_req
 		file->attr.size_gen++; /* somebody truncated it */
 		return rc;
 	}
+	if (req->size_gen != file->attr.size_gen)
+		return -ERR_stale_layout;
 	fake_take_size(file, req->size_bytes, req->mtime_ns);
 	rep->attr = file->attr;
 	return 0;
@@ -143,12 +146,14 @@ static int fake_mdt_serve(void *ctx, struct rpc_call *call, const void *any_req,
 	switch (call->op->number) {
 	case OP_client_join:
 		cluster->joins++;
-		*(struct client_join_rep *)any_rep = (struct client_join_rep){7, 30000, 1};
+		*(struct client_join_rep *)any_rep = (struct client_join_rep){cluster->evicting ? 8 : 7, 30000, 1};
 		return 0;
 	case OP_map_get:
 		*(struct map_get_rep *)any_rep = (struct map_get_rep){1, fake_map(&call->arena)};
 		return 0;
 	case OP_client_renew:
+		if (cluster->evicting && call->frame.client == 7)
+			return -ERR_evicted;
 		*(struct client_renew_rep *)any_rep = (struct client_renew_rep){1, 30000};
 		return 0;
 	case OP_client_leave:
@@ -166,6 +171,8 @@ static int fake_mdt_serve(void *ctx, struct rpc_call *call, const void *any_req,
 	case OP_close: {
 		const struct close_req *req = any_req;
 		struct fake_file *file = fake_file(cluster, req->ino);
+		if ((req->flags & SIZE_VALID) != 0 && req->size_gen != file->attr.size_gen)
+			return -ERR_stale_layout;
 		file->closes++;
 		if (req->flags & SIZE_VALID)
 			fake_take_size(file, req->size_bytes, req->mtime_ns);

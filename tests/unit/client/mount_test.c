@@ -249,6 +249,51 @@ static void appends_go_to_the_end_and_stop_closes_what_is_open(void **state)
 	run(appends);
 }
 
+static void closes_after_a_truncation(struct test *test)
+{
+	struct client_file *file = create(test, "a", OPEN_READ | OPEN_WRITE);
+	write_pattern(test, file, 0, 5000);
+	test->cluster.files[0].attr.size_gen++; /* another client truncated it */
+	client_release(test->client, file);
+	nap(test, NS_PER_S);
+	assert_int_equal(test->cluster.files[0].closes, 1);
+	assert_int_equal(test->cluster.files[0].attr.size_bytes, 5000);
+	assert_int_equal(client_counters(test->client)->stale_sizes, 1);
+}
+static void a_size_that_a_close_was_refused_is_learned_and_published(void **state)
+{
+	(void)state;
+	run(closes_after_a_truncation);
+}
+
+static void is_evicted(struct test *test)
+{
+	struct client_op op = {0};
+	struct client_file *file = create(test, "a", OPEN_READ | OPEN_WRITE);
+	struct client_buf *buf = client_buf_get(test->client);
+	write_pattern(test, file, 0, 100000);
+	test->cluster.evicting = true;
+	nap(test, 12 * NS_PER_S); /* a renewal or the committer is told */
+	assert_int_equal(client_counters(test->client)->evicted, 1);
+	assert_int_equal(test->cluster.joins, 2);
+	assert_int_equal(client_write(test->client, &op, file, 0, buf, client_buf_ptr(buf), 10), -EIO);
+	assert_int_equal(client_fsync(test->client, &op, file), -EIO);
+	assert_int_equal(client_unstable_bytes(test->client), 0);
+	client_buf_put(buf);
+	client_release(test->client, file);
+	test->cluster.files[0].closes++; /* the servers did that when they evicted */
+	file = create(test, "b", OPEN_READ | OPEN_WRITE);
+	write_pattern(test, file, 0, 100);
+	expect_pattern(test, file, 0, 100, 100);
+	assert_int_equal(client_fsync(test->client, &op, file), 0);
+	client_release(test->client, file);
+}
+static void an_evicted_mount_loses_its_files_and_goes_on(void **state)
+{
+	(void)state;
+	run(is_evicted);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -259,6 +304,8 @@ int main(void)
 		cmocka_unit_test(older_sizes_and_times_do_not_come_back),
 		cmocka_unit_test(a_refused_size_is_learned_from_the_objects),
 		cmocka_unit_test(appends_go_to_the_end_and_stop_closes_what_is_open),
+		cmocka_unit_test(a_size_that_a_close_was_refused_is_learned_and_published),
+		cmocka_unit_test(an_evicted_mount_loses_its_files_and_goes_on),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
