@@ -34,6 +34,7 @@ enum {
 static const char program[] = "stria-mount";
 
 struct mount {
+	char **words;          /* argv as our own options have it; it and what it points to live as long as the process */
 	struct options options;
 	struct mount_spec spec;
 	char *kernel_options;  /* owned; "" if there are none */
@@ -74,7 +75,7 @@ static void add_kernel_options(struct mount *mount, const char *more)
 	memcpy(mount->kernel_options + used + 1, more, len + 1);
 }
 
-/* mount(8)'s words become ours: -o lists lose what is the kernel's, its flags their meaning here. The new argv lives as long as the process. */
+/* mount(8)'s words become ours: -o lists lose what is the kernel's, its flags their meaning here. */
 static int translate_words(struct mount *mount, int argc, char **argv, char **ret_argv)
 {
 	const char *base = strrchr(argv[0], '/');
@@ -128,9 +129,9 @@ static int take_words(struct mount *mount, int argc, char **argv)
 		.words_max = 2,
 	};
 	mount->kernel_options = mem_strdup(geteuid() == 0 ? "suid,dev" : "nosuid,nodev"); /* as mount(8) has it; libfuse forbids both */
-	char **words = mem_alloc(((size_t)argc + 2) * sizeof(words[0]));
-	int count = translate_words(mount, argc, argv, words);
-	int rc = options_parse(&usage, count, words, &mount->options);
+	mount->words = mem_alloc(((size_t)argc + 2) * sizeof(mount->words[0]));
+	int count = translate_words(mount, argc, argv, mount->words);
+	int rc = options_parse(&usage, count, mount->words, &mount->options);
 	if (rc != 0)
 		return rc;
 	char error[CONF_ERROR_BYTES_MAX];
@@ -289,23 +290,35 @@ static int join_cluster(struct mount *mount)
 	return 0;
 }
 
+/* "fsname=" and the name for libfuse's option lists, in which commas separate. */
+static void escape_name(const char *name, char *ret_text, size_t size)
+{
+	size_t used = (size_t)snprintf(ret_text, size, "fsname="); /* fits */
+	for (; *name != '\0' && used + 3 <= size; name++) {
+		if (*name == ',' || *name == '\\')
+			ret_text[used++] = '\\';
+		ret_text[used++] = *name;
+	}
+	ret_text[used] = '\0';
+}
+
 /* mount(2), by libfuse, which also knows how to do it without being root. It says itself what goes wrong. */
 static int mount_session(struct mount *mount)
 {
 	static const struct fuse_lowlevel_ops no_ops; /* requests are read by the channel, not by libfuse */
 	const struct conf *conf = &mount->options.conf;
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
-	char name[MOUNT_MGS_BYTES_MAX + 64];
-	(void)snprintf(name, sizeof(name), "fsname=%s", mount->options.words[0]);
-	char *list = NULL; /* libfuse's malloc */
-	bool bad = fuse_opt_add_opt_escaped(&list, name) < 0 || fuse_opt_add_opt(&list, "subtype=stria,default_permissions") < 0 ||
-		   fuse_opt_add_opt(&list, "max_read=1048576") < 0 || fuse_opt_add_opt(&list, mount->kernel_options) < 0 ||
-		   (conf->allow_other && fuse_opt_add_opt(&list, "allow_other") < 0) || (conf->ro && fuse_opt_add_opt(&list, "ro") < 0) ||
-		   fuse_opt_add_arg(&args, program) < 0 || fuse_opt_add_arg(&args, "-o") < 0 || fuse_opt_add_arg(&args, list) < 0;
+	char name[2 * (MOUNT_MGS_BYTES_MAX + 64)];
+	escape_name(mount->options.words[0], name, sizeof(name));
+	bool bad = fuse_opt_add_arg(&args, program) < 0;
+	const char *const lists[] = {name, "subtype=stria,default_permissions,max_read=1048576", mount->kernel_options,
+				     conf->allow_other ? "allow_other" : NULL, conf->ro ? "ro" : NULL};
+	for (size_t i = 0; i < ARRAY_COUNT(lists); i++)
+		if (lists[i] != NULL)
+			bad |= fuse_opt_add_arg(&args, "-o") < 0 || fuse_opt_add_arg(&args, lists[i]) < 0;
 	CHECK_MSG(!bad, "no memory for mount options");
 	mount->session = fuse_session_new(&args, &no_ops, sizeof(no_ops), NULL);
 	fuse_opt_free_args(&args);
-	free(list);
 	if (mount->session == NULL || fuse_session_mount(mount->session, mount->mountpoint) < 0)
 		return complain(mount, "cannot be mounted at", mount->mountpoint);
 	int fd = fuse_session_fd(mount->session);
