@@ -14,7 +14,7 @@ struct test {
 	struct client *client;
 	struct client_file *left_open; /* by the body: released after the end */
 	void (*body)(struct test *test);
-	bool done;
+	bool done, servers_die;
 };
 
 static void mount_main(struct sim_node *node, void *ctx)
@@ -24,8 +24,14 @@ static void mount_main(struct sim_node *node, void *ctx)
 	test->client = client_new(sim_node_env(node), &conf);
 	assert_int_equal(client_start(test->client), 0);
 	test->body(test);
-	assert_int_equal(client_stop(test->client, env_now_ns(sim_node_env(node)) + 20 * NS_PER_S), 0);
-	assert_int_equal(client_unstable_bytes(test->client), 0);
+	uint64_t now_ns = env_now_ns(sim_node_env(node));
+	if (test->servers_die) {
+		assert_int_equal(client_stop(test->client, now_ns + 20 * NS_PER_S), -ETIMEDOUT);
+		assert_in_range(env_now_ns(sim_node_env(node)) - now_ns, 20 * NS_PER_S, 22 * NS_PER_S);
+	} else {
+		assert_int_equal(client_stop(test->client, now_ns + 20 * NS_PER_S), 0);
+		assert_int_equal(client_unstable_bytes(test->client), 0);
+	}
 	if (test->left_open != NULL)
 		client_release(test->client, test->left_open);
 	test->done = true;
@@ -44,9 +50,9 @@ static void run(void (*body)(struct test *test))
 	test.mount = sim_node_new(test.world, "mount", SIM_DISK | SIM_NO_HEAP, mount_main, &test);
 	sim_node_boot(test.mount);
 	assert_true(world_run(test.world, 300 * NS_PER_S, is_done, &test));
-	assert_int_equal(test.cluster.leaves, 1);
-	assert_int_equal(test.cluster.forgets, 1);
-	for (size_t i = 0; i < FILES_MAX; i++)
+	assert_int_equal(test.cluster.leaves, !test.servers_die);
+	assert_int_equal(test.cluster.forgets, !test.servers_die);
+	for (size_t i = 0; i < FILES_MAX && !test.servers_die; i++)
 		assert_int_equal(test.cluster.files[i].opens, test.cluster.files[i].closes);
 	client_free(test.client);
 	world_free(test.world);
@@ -294,6 +300,63 @@ static void an_evicted_mount_loses_its_files_and_goes_on(void **state)
 	run(is_evicted);
 }
 
+static void all_servers_die(struct test *test)
+{
+	struct client_file *file = create(test, "a", OPEN_READ | OPEN_WRITE);
+	write_pattern(test, file, 0, MIB);
+	sim_node_crash(test->cluster.mdt);
+	for (size_t i = 0; i < OSTS; i++)
+		sim_node_crash(test->cluster.osts[i].node);
+	test->servers_die = true;
+	test->left_open = file;
+}
+static void stop_ends_at_its_deadline_when_nobody_answers(void **state)
+{
+	(void)state;
+	run(all_servers_die);
+}
+
+struct reader {
+	struct test *test;
+	struct client_file *file;
+	struct client_op op;
+	int64_t rc;
+	bool done;
+};
+
+static void reader_task(void *arg)
+{
+	struct reader *reader = arg;
+	struct client_buf *buf = client_buf_get(reader->test->client);
+	reader->rc = client_read(reader->test->client, &reader->op, reader->file, 0, buf, MIB);
+	client_buf_put(buf);
+	reader->done = true;
+}
+
+static void reads_from_the_dead(struct test *test)
+{
+	struct client_file *file = create(test, "a", OPEN_READ | OPEN_WRITE);
+	write_pattern(test, file, 0, MIB);
+	nap(test, 4 * NS_PER_S); /* all stable */
+	sim_node_crash(test->cluster.osts[1].node);
+	struct reader reader = {.test = test, .file = file};
+	task_spawn(sim_node_loop(test->mount), "reader", reader_task, &reader);
+	nap(test, 60 * NS_PER_S);
+	assert_false(reader.done); /* a hard mount waits */
+	client_op_interrupt(&reader.op, false);
+	nap(test, 6 * NS_PER_S);
+	assert_true(reader.done);
+	assert_int_equal(reader.rc, -ERR_interrupted);
+	sim_node_boot(test->cluster.osts[1].node);
+	expect_pattern(test, file, 0, MIB, MIB);
+	client_release(test->client, file);
+}
+static void a_read_waits_for_a_dead_ost_until_it_is_interrupted(void **state)
+{
+	(void)state;
+	run(reads_from_the_dead);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -306,6 +369,8 @@ int main(void)
 		cmocka_unit_test(appends_go_to_the_end_and_stop_closes_what_is_open),
 		cmocka_unit_test(a_size_that_a_close_was_refused_is_learned_and_published),
 		cmocka_unit_test(an_evicted_mount_loses_its_files_and_goes_on),
+		cmocka_unit_test(stop_ends_at_its_deadline_when_nobody_answers),
+		cmocka_unit_test(a_read_waits_for_a_dead_ost_until_it_is_interrupted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
