@@ -58,6 +58,13 @@ struct rpc_call {
 	uint8_t *message;
 };
 
+/* Move `len` bytes between [offset, …) of our own region `mr` and the caller's memory, for a request that is being served. Parks. Like the net seam's
+ * RMA, but a caller that does not take part for RPC_BULK_TIMEOUT_NS loses its connection instead of holding our buffer for ever.
+ * Errors: ERR_conn_lost, ERR_bad_key. */
+#define RPC_BULK_TIMEOUT_NS (4 * NS_PER_S)
+int rpc_call_pull(struct rpc_call *call, struct net_mr *mr, size_t offset, struct rma remote, size_t len);
+int rpc_call_push(struct rpc_call *call, struct net_mr *mr, size_t offset, struct rma remote, size_t len);
+
 struct rpc_opts {
 	uint32_t serving_max;     /* requests served at once; more get ERR_busy. 0: 1024 */
 	uint32_t window;          /* requests in flight to one peer; more wait. 0: 128 */

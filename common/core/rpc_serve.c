@@ -184,3 +184,39 @@ void rpc_serve_request(struct rpc_conn *conn, const struct frame *frame, struct 
 	rpc->serving++;
 	task_spawn(rpc->env->loop, call->op != NULL ? call->op->name : "unknown", serve_task, call);
 }
+
+/* ---- bulk ----------------------------------------------------------------------------------------------------- */
+
+struct bulk_watch { /* on the stack of the task that serves */
+	struct loop_timer timer;
+	struct rpc_conn *conn;
+};
+
+static void bulk_late(struct loop_timer *timer)
+{
+	rpc_conn_doom(CONTAINER_OF(timer, struct bulk_watch, timer)->conn);
+}
+
+static int bulk(struct rpc_call *call, bool is_pull, struct net_mr *mr, size_t offset, struct rma remote, size_t len)
+{
+	struct loop *loop = call->rpc->env->loop;
+	struct bulk_watch watch = {.conn = call->owner};
+	if (call->conn == NULL)
+		return fail(ERR_conn_lost); /* nobody waits for it any more */
+	const struct net_ops *ops = call->conn->net->ops;
+	loop_timer_init(&watch.timer, bulk_late);
+	loop_timer_arm(loop, &watch.timer, env_now_ns(call->rpc->env) + RPC_BULK_TIMEOUT_NS);
+	int rc = is_pull ? ops->rma_read(call->conn, mr, offset, remote, len) : ops->rma_write(call->conn, mr, offset, remote, len);
+	loop_timer_disarm(loop, &watch.timer);
+	return rc;
+}
+
+int rpc_call_pull(struct rpc_call *call, struct net_mr *mr, size_t offset, struct rma remote, size_t len)
+{
+	return bulk(call, true, mr, offset, remote, len);
+}
+
+int rpc_call_push(struct rpc_call *call, struct net_mr *mr, size_t offset, struct rma remote, size_t len)
+{
+	return bulk(call, false, mr, offset, remote, len);
+}
