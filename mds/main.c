@@ -191,6 +191,7 @@ static int serve(struct daemon *daemon)
 		return complain(daemon, "cannot write the pid file", err_text(rc), rc);
 	driver_run(daemon->driver);
 	log_line(&daemon->log, LOG_LEVEL_INFO, "main", "did=\"stopping\" err=%s", err_name(daemon->rc));
+	driver_resume(daemon->driver);
 	run_task(daemon, "stop", stop_task);
 	return daemon->rc < 0 ? 1 : 0;
 }

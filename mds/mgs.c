@@ -147,13 +147,19 @@ struct target_change {
 	uint32_t index;
 	uint64_t store_hi, store_lo, boot;
 	const char *address; /* NULL: as it is */
+	bool copied;         /* out: refused, two daemons serve copies of one store */
 };
 
 static bool change_target(struct mds *mds, struct cmap *map, void *arg)
 {
-	const struct target_change *change = arg;
+	struct target_change *change = arg;
 	(void)mds;
 	struct cmap_target *target = cmap_add_target(map, change->kind, change->index);
+	/* Every start has a boot number of its own: one number at two addresses is a copied store. */
+	change->copied = change->address != NULL && target->boot == change->boot && target->address[0] != '\0' &&
+			 strcmp(target->address, change->address) != 0;
+	if (change->copied)
+		return false;
 	bool same = target->state == change->state && target->boot == change->boot &&
 		    (change->address == NULL ||
 		     (strcmp(target->address, change->address) == 0 && target->store_hi == change->store_hi && target->store_lo == change->store_lo));
@@ -428,8 +434,8 @@ static int target_register(struct mds *mds, struct rpc_call *call, const struct 
 		.address = arena_printf(&call->arena, "%.*s", (int)req->address.len, req->address.ptr),
 	};
 	int rc = change_map(mds, change_target, &change);
-	if (rc < 0)
-		return rc;
+	if (rc < 0 || change.copied)
+		return rc < 0 ? rc : fail(ERR_wrong_target);
 	beaten(mds->mgs, req->kind, req->index);
 	struct wire_out out = wire_out(arena_alloc(&call->arena, WIRE_BLOB_BYTES_MAX), WIRE_BLOB_BYTES_MAX);
 	cmap_encode(mds->map, &out);

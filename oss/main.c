@@ -179,8 +179,10 @@ static void unit_run(void *arg)
 			unit->status = complain(unit, "cannot start", ost_error(unit->ost), unit->rc);
 		if (unit->done && unit->rc == 0)
 			driver_run(unit->driver);
-		if (unit->status == 0 && unit->rc == 0)
+		if (unit->done && unit->status == 0 && unit->rc == 0) {
+			driver_resume(unit->driver);
 			run_task(unit, "stop", stop_task);
+		}
 		if (unit->status == 0 && unit->rc < 0)
 			unit->status = 1; /* the log says why */
 	}

@@ -9,6 +9,8 @@
 
 enum { SUPERBLOCK_VERSION = 1, SUPERBLOCK_BYTES = 64, BUFFERS_DEFAULT = 64, OPEN_FILES_DEFAULT = 1024 };
 #define SUPERBLOCK_MAGIC UINT32_C(0x3054534f) /* "OST0" */
+#define LABEL_PATH       "store" /* beside the objects' directories */
+enum { LABEL_BYTES = 16 };
 
 struct superblock {
 	uint64_t cluster_hi, cluster_lo, store_hi, store_lo, boot;
@@ -88,6 +90,37 @@ static bool fsname_valid(const char *fsname)
 	return len >= 1 && len <= FSNAME_BYTES_MAX;
 }
 
+/* A file beside the objects names the store that they belong to: objects and records of different stores do not mix. */
+static int label_write(struct env *env, const struct superblock *sb)
+{
+	uint8_t label[LABEL_BYTES];
+	struct disk_file *file = NULL;
+	store_le64(label, sb->store_hi);
+	store_le64(label + 8, sb->store_lo);
+	int rc = env->disk->ops->open(env->disk, LABEL_PATH, DISK_READ | DISK_WRITE | DISK_CREATE, &file);
+	if (rc < 0)
+		return rc;
+	rc = env->disk->ops->write(file, label, sizeof(label), 0);
+	if (rc == 0)
+		rc = env->disk->ops->file_sync(file);
+	env->disk->ops->close(file);
+	return rc == 0 ? env->disk->ops->dir_sync(env->disk, ".") : rc;
+}
+
+static int label_check(struct env *env, const struct superblock *sb)
+{
+	uint8_t label[LABEL_BYTES] = {0};
+	struct disk_file *file = NULL;
+	int rc = env->disk->ops->open(env->disk, LABEL_PATH, DISK_READ, &file);
+	if (rc < 0)
+		return rc == -ENOENT ? fail(ERR_wrong_target) : rc;
+	int64_t len = env->disk->ops->read(file, label, sizeof(label), 0);
+	env->disk->ops->close(file);
+	if (len < 0)
+		return (int)len;
+	return load_le64(label) == sb->store_hi && load_le64(label + 8) == sb->store_lo ? 0 : fail(ERR_wrong_target);
+}
+
 int ost_format(struct env *env, const struct ost_format_opts *opts, char ret_error[OST_ERROR_BYTES])
 {
 	struct superblock sb;
@@ -105,7 +138,9 @@ int ost_format(struct env *env, const struct ost_format_opts *opts, char ret_err
 		return say(ret_error, rc, "the directories of objects cannot be made");
 	sb = (struct superblock){.store_hi = env_random_u64(env), .store_lo = env_random_u64(env), .index = opts->index};
 	memcpy(sb.fsname, opts->fsname, strlen(opts->fsname));
-	rc = superblock_write(env, &sb);
+	rc = label_write(env, &sb);
+	if (rc == 0)
+		rc = superblock_write(env, &sb);
 	return rc < 0 ? say(ret_error, rc, "the store cannot be written") : 0;
 }
 
@@ -270,6 +305,11 @@ static int open_store(struct ost *ost)
 		return say(ost->error, rc, "this store was written by a newer version of Stria: use that version");
 	if (rc < 0)
 		return say(ost->error, rc, "this is not the store of an OST, or it is damaged: check --ost, or restore a backup");
+	rc = label_check(ost->env, &sb);
+	if (rc == -ERR_wrong_target)
+		return say(ost->error, rc, "its objects and its records are of different stores: put both back where they were");
+	if (rc < 0)
+		return say(ost->error, rc, "its objects cannot be read");
 	sb.boot++;
 	ost->store_hi = sb.store_hi;
 	ost->store_lo = sb.store_lo;

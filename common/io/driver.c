@@ -75,6 +75,16 @@ void driver_stop(struct driver *driver)
 	(void)eventfd_write(driver->stop_fd, 1); /* a full counter is readable too */
 }
 
+void driver_resume(struct driver *driver)
+{
+	eventfd_t count;
+	(void)eventfd_read(driver->stop_fd, &count); /* EAGAIN: it was a signal */
+	struct signalfd_siginfo info;
+	while (driver->signal_fd >= 0 && read(driver->signal_fd, &info, sizeof(info)) > 0)
+		;
+	driver->stopped = false;
+}
+
 int driver_stop_on_signals(struct driver *driver)
 {
 	sigset_t set;

@@ -35,6 +35,8 @@ void driver_run(struct driver *driver);
 bool driver_run_until(struct driver *driver, bool (*done)(void *ctx), void *ctx);
 /* From any thread, and from signal handlers: driver_run returns soon. */
 void driver_stop(struct driver *driver);
+/* Forget a stop, to run what has to be done at the end. From the thread that runs it, outside driver_run. */
+void driver_resume(struct driver *driver);
 /* SIGINT and SIGTERM end driver_run (they must be blocked in all threads: io_signals_block first thing in main). Errors: errno's. */
 int driver_stop_on_signals(struct driver *driver);
 struct driver_stats driver_stats(const struct driver *driver);
