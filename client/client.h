@@ -45,7 +45,7 @@ struct client_op {
 	uint32_t (*groups)(struct client_op *op, uint8_t ret_le32[GROUPS_MAX * 4]);
 	struct task *task;     /* set by the operation */
 	bool interrupted;      /* a signal is pending: waits end with EINTR where nothing was sent yet */
-	bool killed;           /* the process is dying: mutations already sent are abandoned too; they complete in the background */
+	bool killed;           /* the process is dying: mutations already sent, but for opens, are abandoned too: they happen or not */
 	bool is_admin;         /* calls of the mount itself */
 };
 /* From another task or a source of the same loop. */

@@ -211,10 +211,20 @@ static int attempt(struct client *client, uint8_t kind, uint32_t index, const st
 	return rc;
 }
 
-/* Has the caller called it off, at a point where nothing has been sent or repeating changes nothing? */
-static bool called_off(const struct call *call, bool sent_mutation)
+/* Has the caller called it off, at a point where nothing has been sent or repeating changes nothing? A process that dies does not ask what became
+ * of its mutations: they may still happen, until `lowest` passes their number. Not so opens: somebody must close them. */
+static bool called_off(struct client *client, const struct call *call, bool sent_mutation)
 {
-	return call->who != NULL && (call->who->interrupted || call->who->killed) && !sent_mutation;
+	if (call->who == NULL || !(call->who->interrupted || call->who->killed))
+		return false;
+	if (!sent_mutation) {
+		client->counters.interrupted++;
+		return true;
+	}
+	if (!call->who->killed || call->op == OP_open || call->op == OP_create)
+		return false;
+	client->counters.abandoned++;
+	return true;
 }
 
 /* An interrupt ends it early. Several tasks may work for one `who`: the last one to sleep is the one that is woken. */
@@ -234,10 +244,8 @@ static int repeat(struct client *client, uint8_t kind, uint32_t index, const str
 	uint64_t begin_ns = env_now_ns(client->env), backoff_ns = BACKOFF_MIN_NS;
 	bool sent = false;
 	for (uint64_t client_id = client->identity.client;;) {
-		if (called_off(call, mutates && sent)) {
-			client->counters.interrupted++;
+		if (called_off(client, call, mutates && sent))
 			return fail(ERR_interrupted);
-		}
 		if (client->ended || (client->stopping && call->who != NULL && !call->who->is_admin))
 			return fail(ERR_aborted);
 		struct target *target = NULL;
