@@ -74,7 +74,8 @@ int entry_load(struct operation *op, struct ino dir, struct str name, struct ent
 	return 0;
 }
 
-int entry_enter(struct operation *op, struct ino dir, struct str name, enum gate_mode dir_mode, enum gate_mode child_mode, struct entry *ret_entry)
+int entry_enter(struct operation *op, struct ino dir, struct str name, enum gate_mode dir_mode,
+		enum gate_mode child_mode, struct entry *ret_entry)
 {
 	struct ino guess = INO_NONE;
 	op_step(op, "load");

@@ -153,7 +153,8 @@ int entry_guess(struct operation *op, struct ino dir, struct str name, struct in
 /* Load one entry under gates that cover its directory. ENOENT (no such directory), ENOTDIR. Parks. */
 int entry_load(struct operation *op, struct ino dir, struct str name, struct entry *ret_entry);
 /* Take the gates of a directory and of what the name stands for, and load both. Parks. Errors as above, ERR_busy. */
-int entry_enter(struct operation *op, struct ino dir, struct str name, enum gate_mode dir_mode, enum gate_mode child_mode, struct entry *ret_entry);
+int entry_enter(struct operation *op, struct ino dir, struct str name, enum gate_mode dir_mode,
+		enum gate_mode child_mode, struct entry *ret_entry);
 uint64_t entry_cookie(const struct entry *entry);
 /* In the mutate step. add: false when the bucket is full. They save the bucket and back pointers, not the inodes. */
 bool entry_has_room(const struct entry *entry);
@@ -178,8 +179,10 @@ int place_layout(struct operation *op, const struct inode *dir, struct blob want
 void inode_open(struct operation *op, struct inode *inode, uint64_t handle, uint32_t flags);
 /* In the mutate step: a new size with its intent; sets op->after if objects have to be cut. */
 void inode_truncate(struct operation *op, struct inode *inode, uint64_t size_bytes);
-/* Take over a published size. ERR_stale_layout: it is of before a truncation. Says whether anything changed. */
-int inode_publish(struct operation *op, struct inode *inode, uint32_t size_gen, uint64_t size_bytes, int64_t mtime_ns, uint64_t blocks, bool *ret_changed);
+/* Take over a published size. ERR_stale_layout: it is of before a truncation. Says whether anything
+ * changed. */
+int inode_publish(struct operation *op, struct inode *inode, uint32_t size_gen, uint64_t size_bytes, int64_t mtime_ns,
+		  uint64_t blocks, bool *ret_changed);
 
 /* ---- objects (objects.c) -------------------------------------------------------------------------------------- */
 /* Cut every object off at the inode's size and make the intent's end durable. Parks, until it is done. */

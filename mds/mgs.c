@@ -161,8 +161,9 @@ static bool change_target(struct mds *mds, struct cmap *map, void *arg)
 	if (change->copied)
 		return false;
 	bool same = target->state == change->state && target->boot == change->boot &&
-		    (change->address == NULL ||
-		     (strcmp(target->address, change->address) == 0 && target->store_hi == change->store_hi && target->store_lo == change->store_lo));
+		    (change->address == NULL || (strcmp(target->address, change->address) == 0 &&
+						 target->store_hi == change->store_hi &&
+						 target->store_lo == change->store_lo));
 	if (same)
 		return false;
 	target->state = change->state;

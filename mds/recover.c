@@ -19,7 +19,8 @@ static int each_record(struct mds *mds, struct key prefix, int (*visit)(struct m
 		struct arena arena;
 		arena_init(&arena);
 		struct kv_pair *pairs = NULL;
-		int count = mds->env->kv->ops->scan(mds->env->kv, key_blob(&start), key_blob(&end), SCAN_LIMIT, SCAN_BYTES, &arena, &pairs, &more);
+		int count = mds->env->kv->ops->scan(mds->env->kv, key_blob(&start), key_blob(&end),
+						    SCAN_LIMIT, SCAN_BYTES, &arena, &pairs, &more);
 		rc = count < 0 ? count : 0;
 		for (int i = 0; i < count && rc == 0; i++) {
 			struct key_parts parts;

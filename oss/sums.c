@@ -267,7 +267,9 @@ static int delete_scanned(struct ost *ost, struct object *object, char letter)
 		struct arena arena;
 		struct kv_pair *pairs = NULL;
 		arena_init(&arena);
-		int count = ost->env->kv->ops->scan(ost->env->kv, ost_key_blob(&start), ost_key_blob(&end), 256, 512 * KIB, &arena, &pairs, &more);
+		int count = ost->env->kv->ops->scan(ost->env->kv, ost_key_blob(&start),
+						    ost_key_blob(&end), 256, 512 * KIB, &arena,
+						    &pairs, &more);
 		for (int i = 0; i < count; i++) {
 			if (pairs[i].key.len != start.len && pairs[i].key.len != end.len)
 				continue;

@@ -70,7 +70,9 @@ int tombs_load(struct ost *ost)
 		struct arena arena;
 		struct kv_pair *pairs = NULL;
 		arena_init(&arena);
-		int count = ost->env->kv->ops->scan(ost->env->kv, ost_key_blob(&start), ost_key_blob(&end), 1024, 256 * KIB, &arena, &pairs, &more);
+		int count = ost->env->kv->ops->scan(ost->env->kv, ost_key_blob(&start),
+						    ost_key_blob(&end), 1024, 256 * KIB, &arena,
+						    &pairs, &more);
 		rc = count < 0 ? count : 0;
 		for (int i = 0; i < count; i++) {
 			if (pairs[i].key.len != start.len) {

@@ -23,7 +23,8 @@ static int enter_free(struct operation *op, const struct cred *cred, struct ino 
 }
 
 /* A fresh inode in the mutate step, not saved yet. Nothing has changed when it fails. */
-static int inode_make(struct operation *op, const struct cred *cred, const struct inode *dir, uint32_t mode, uint16_t shard, struct inode **ret_inode)
+static int inode_make(struct operation *op, const struct cred *cred, const struct inode *dir,
+		      uint32_t mode, uint16_t shard, struct inode **ret_inode)
 {
 	uint32_t gid = 0;
 	struct ino ino;
