@@ -305,11 +305,19 @@ static void pull_error(struct ofi_net *net)
 	completed(net, xfer, 0, rc < 0 ? rc : -EIO);
 }
 
+/* libfabric's tcp provider takes the errno of some earlier call for the reason why a read of 0 bytes (the other side has closed) was short. An old
+ * EAGAIN then means "later", and a port scan leaves a socket that is readable for ever: the loop would never sleep again. */
+static void forget_errno(void)
+{
+	errno = ECONNRESET;
+}
+
 bool ofi_cq_pull(struct ofi_net *net)
 {
 	struct fi_cq_msg_entry entries[CQ_BATCH];
 	size_t pulled = 0;
 	while (pulled < CQ_PULL_MAX) {
+		forget_errno();
 		ssize_t n = fi_cq_read(net->cq, entries, CQ_BATCH);
 		if (n == -FI_EAVAIL) {
 			pull_error(net);
@@ -367,6 +375,7 @@ static bool cq_prepare_sleep(struct loop_source *source)
 		if (CONTAINER_OF(node, struct ofi_conn, link)->is_closed_due)
 			return false;
 	struct fid *fids[] = {&net->cq->fid, &net->eq->fid};
+	forget_errno();
 	return fi_trywait(net->fabric, fids, (int)ARRAY_COUNT(fids)) == 0;
 }
 
@@ -435,6 +444,7 @@ static bool eq_poll(struct loop_source *source)
 	bool any = false;
 	for (int i = 0; i < CQ_PULL_MAX; i++) {
 		uint32_t event = 0;
+		forget_errno();
 		ssize_t n = fi_eq_read(net->eq, &event, &buf, sizeof(buf), 0);
 		if (n == -FI_EAVAIL) {
 			event_error(net);
