@@ -382,8 +382,8 @@ static int client_list(struct mds *mds, struct rpc_call *call, const struct clie
 	rep->end = 1;
 	list_for_each(node, &mds->mgs->by_id) {
 		const struct mgs_client *client = CONTAINER_OF(node, struct mgs_client, order);
-		if (client->client <= req->after || client->evicting)
-			continue;
+		if (client->client <= req->after)
+			continue; /* one that is being evicted is listed until the map says so */
 		if (wire_len(&out) + 32 + 2 * CLIENT_TEXT_BYTES_MAX > LIST_BYTES) {
 			rep->end = 0;
 			break;

@@ -199,6 +199,8 @@ void recover_task(void *arg)
 	bool waited = anybody_recorded(ost);
 	while (anybody_recorded(ost) && !ost->stopping && ost->failed == 0) {
 		int rc = mapping_list_clients(ost);
+		if (rc == 0)
+			rc = mapping_refresh(ost); /* who is not in the list any more because he was evicted: fenced first */
 		if (rc == 0 && count_waited_for(ost) == 0)
 			break;
 		(void)waitq_wait(&ost->recover_q, ost->env->loop, env_now_ns(ost->env) + LOOK_AGAIN_NS); /* either way we look again */

@@ -237,7 +237,9 @@ static int commit_once(struct ost *ost, struct object *object)
 	int rc = sync_data(ost, object);
 	if (rc == 0) {
 		sums_commit(ost, object, snapshot);
-		object->stable = (struct write_order){ost->identity.boot, upto};
+		/* While others may still have older writes to replay, theirs come before ours: only the end of recovery closes that past. */
+		if (ost->identity.state == TARGET_UP)
+			object->stable = (struct write_order){ost->identity.boot, upto};
 		object_save(ost, object);
 		rc = kvq_wait(&ost->kvq, object->batch);
 	}

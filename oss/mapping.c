@@ -67,7 +67,7 @@ static int take_map(struct ost *ost, struct blob encoded)
 	return 0;
 }
 
-static int fetch(struct ost *ost)
+int mapping_refresh(struct ost *ost)
 {
 	struct arena arena;
 	struct map_get_rep rep;
@@ -86,7 +86,7 @@ static void fetch_task(void *arg)
 	uint64_t backoff_ns = RETRY_MIN_NS;
 	while (ost->wanted_epoch > ost->map->epoch && !ost->stopping) {
 		uint64_t before = ost->map->epoch;
-		(void)fetch(ost); /* whatever went wrong, it is asked again */
+		(void)mapping_refresh(ost); /* whatever went wrong, it is asked again */
 		if (ost->map->epoch > before)
 			continue;
 		if (backoff_ns > CATCH_UP_NS / 2)

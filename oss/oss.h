@@ -56,6 +56,7 @@ struct ost_counters {
 	uint64_t evicted_refused, drained; /* requests of evicted clients; running ones that a new map waited for */
 	uint64_t grace_refusals;
 	uint64_t replays_applied, replays_superseded; /* superseded: newer or stable bytes stand there */
+	uint64_t replays_refused;     /* came when recovery did not wait for them (any more) */
 	uint64_t recoveries;          /* ended after clients replayed or were gone */
 	uint64_t tombstone_refusals;  /* writes to destroyed files */
 	uint64_t sum_errors, flux_marks, flux_recomputed;

@@ -197,6 +197,8 @@ int mapping_register(struct ost *ost); /* parks, repeats */
 void mapping_start(struct ost *ost);
 /* Have a map of at least that epoch. Parks. ERR_not_ready. */
 int mapping_catch_up(struct ost *ost, uint64_t epoch);
+/* Fetch the newest map. Parks. Errors: those of the call. */
+int mapping_refresh(struct ost *ost);
 /* Ids of live clients: sets client->alive of those that are known here. Parks. */
 int mapping_list_clients(struct ost *ost);
 

@@ -92,6 +92,15 @@ static int take_data(struct ost *ost, struct rpc_call *call, const struct obj_wr
 	return 0;
 }
 
+/* Replays come before anything new, from those for whom recovery waits: later ones could overwrite what others have written since. */
+static int check_replay(struct ost *ost, const struct client *client)
+{
+	if (ost->identity.state == TARGET_RECOVERING && client->must_replay)
+		return 0;
+	ost->counters.replays_refused++;
+	return fail(ERR_late_copy);
+}
+
 /* A write of an earlier boot: only where nothing newer stands. */
 static int apply_replay(struct ost *ost, struct object *object, const struct obj_write_req *req, const uint8_t *data)
 {
@@ -138,7 +147,7 @@ static int apply(struct ost *ost, const struct obj_write_req *req, const uint8_t
 		ost->counters.written_bytes += req->len;
 	}
 	object_leave(ost, object, OBJECT_EXCLUSIVE);
-	if (rc == 0 && req->want_stable) {
+	if (rc == 0 && req->want_stable && ost->identity.state == TARGET_UP) { /* a replay stays its writer's until recovery is over */
 		rc = object_commit(ost, object);
 		rep->stable = rc == 0;
 	}
@@ -153,8 +162,8 @@ int ost_op_obj_write(struct ost *ost, struct rpc_call *call, const struct obj_wr
 	uint8_t *buffer = NULL;
 	const uint8_t *data = NULL;
 	int rc = check_range(req->offset, req->len);
-	if (rc == 0 && req->replay.verifier == 0)
-		rc = check_up(ost);
+	if (rc == 0)
+		rc = req->replay.verifier == 0 ? check_up(ost) : check_replay(ost, client);
 	if (rc == 0)
 		rc = answer_begin(ost, client, &call->frame, &answer);
 	if (rc < 0)
@@ -165,6 +174,8 @@ int ost_op_obj_write(struct ost *ost, struct rpc_call *call, const struct obj_wr
 	}
 	task_set_step(task_current(ost->env->loop), "obj_write", "bulk");
 	rc = take_data(ost, call, req, &buffer, &data);
+	if (rc == 0 && req->replay.verifier != 0)
+		rc = check_replay(ost, client); /* the data took its time */
 	if (rc == 0 && !req->want_stable)
 		rc = client_record(ost, client); /* it may have to replay: known before it hears so */
 	if (rc == 0)
