@@ -189,6 +189,15 @@ static bool all_serve(void *ctx)
 	return true;
 }
 
+static bool servers_serve(void *ctx)
+{
+	struct cluster *cluster = ctx;
+	for (unsigned i = 0; i <= cluster->ost_count; i++)
+		if (!cluster_process(cluster, i)->serving)
+			return false;
+	return true;
+}
+
 static bool all_idle(void *ctx)
 {
 	struct cluster *cluster = ctx;
@@ -277,9 +286,12 @@ static bool stores_quiet(void *ctx)
 
 static void run_phases(struct cluster *cluster)
 {
-	struct process *process;
-	for (unsigned i = 0; (process = cluster_process(cluster, i)) != NULL; i++)
-		process_boot(process);
+	for (unsigned i = 0; i <= cluster->ost_count; i++)
+		process_boot(cluster_process(cluster, i));
+	wait_for(cluster, start_ns_max, servers_serve, "not every server serves");
+	(void)world_run(cluster->world, world_now_ns(cluster->world) + NS_PER_S, NULL, NULL); /* all are in the map */
+	for (unsigned i = 0; i < cluster->client_count; i++)
+		process_boot(&cluster->clients[i]);
 	wait_for(cluster, start_ns_max, all_serve, "not everything serves");
 	if (!cluster->opts.kind)
 		plan_start(cluster);

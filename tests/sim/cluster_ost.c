@@ -8,7 +8,7 @@ int cluster_ost_start(struct env *env, unsigned index, bool empty, const char *m
 {
 	char listen[NET_ADDR_BYTES_MAX], address[NET_ADDR_BYTES_MAX];
 	(void)snprintf(listen, sizeof(listen), "tcp://ost%u:7400", index);
-	struct ost_format_opts format = {.fsname = "sim", .cluster_hi = CLUSTER_ID_HI, .cluster_lo = CLUSTER_ID_LO, .index = index};
+	struct ost_format_opts format = {.fsname = "sim", .index = index};
 	int rc = empty ? ost_format(env, &format, ret_error) : 0;
 	if (rc < 0)
 		return rc;

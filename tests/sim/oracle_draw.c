@@ -90,7 +90,7 @@ static uint64_t offset_draw(struct rng *rng, uint64_t size)
 	case 1:
 		return round_down(rng_below(rng, size + 1), 4096);
 	case 2:
-		return round_down(rng_below(rng, size + 200000), 65536) + rng_below(rng, 3) - min_u64(1, size);
+		return max_u64(round_down(rng_below(rng, size + 200000), 65536) + rng_below(rng, 3), 1) - 1;
 	case 3:
 		return rng_below(rng, 600000);
 	default:
