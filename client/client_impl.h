@@ -30,6 +30,7 @@ struct target {
 	uint64_t boot;          /* of its last hello: what we replay and reclaim to */
 	uint64_t recovered_boot; /* the boot to which everything has been replayed or reclaimed */
 	bool recovering;        /* a task does that */
+	bool reconnecting;      /* a task does that */
 	uint64_t waiting_since_ns; /* somebody waits for it since; 0: no */
 	uint32_t commits_running;  /* of the committer */
 };
@@ -188,6 +189,8 @@ int64_t session_mdt_now_ns(const struct client *client);
 
 /* ---- recover.c: what a restarted target is told --------------------------------------------------------------- */
 void recover_on_hello(void *ctx, struct rpc_peer *peer, const struct hello_rep *rep);
+/* A target that we had spoken to is gone: it may be starting, and waits for what only we can tell it. */
+void recover_on_closed(void *ctx, struct rpc_peer *peer);
 /* The file was opened while its MDT restarted: make sure that it knows. Parks. */
 void recover_reclaim_file(struct client *client, struct client_file *file);
 

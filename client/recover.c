@@ -4,6 +4,7 @@
 #include "proto/rows.h"
 
 #define RECOVER_RETRY_NS (20 * NS_PER_MS)
+#define RECONNECT_MAX_NS (500 * NS_PER_MS)
 
 /* Rows of one message: well below the blob's limit. */
 enum { RECLAIM_ROWS_MAX = 1024 };
@@ -125,4 +126,33 @@ void recover_on_hello(void *ctx, struct rpc_peer *peer, const struct hello_rep *
 		return;
 	target->recovering = true;
 	session_spawn(client, "recover", recover_task, target);
+}
+
+/* Others wait for the target until we have said that we have nothing to replay or reclaim: so go there, whether or not anybody here needs it. */
+static void reconnect_task(void *arg)
+{
+	struct target *target = arg;
+	struct client *client = target->client;
+	uint64_t backoff_ns = RECOVER_RETRY_NS;
+	while (!client->ended && client->joined && !rpc_peer_is_connected(target->peer)) {
+		struct ping_rep rep;
+		(void)rpc_ping(target->peer, &(struct ping_req){0}, &rep, &(struct rpc_args){0}); /* hello comes with it, which is the point */
+		if (rpc_peer_is_connected(target->peer))
+			break;
+		session_nap(client, backoff_ns);
+		backoff_ns = min_u64(backoff_ns * 2, RECONNECT_MAX_NS);
+	}
+	target->reconnecting = false;
+	session_task_done(client);
+}
+
+void recover_on_closed(void *ctx, struct rpc_peer *peer)
+{
+	struct target *target = ctx;
+	struct client *client = target->client;
+	(void)peer;
+	if (target->boot == 0 || target->reconnecting || client->ended || !client->joined)
+		return;
+	target->reconnecting = true;
+	session_spawn(client, "reconnect", reconnect_task, target);
 }

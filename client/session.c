@@ -46,9 +46,14 @@ static void adopt_map(struct client *client, struct cmap *map)
 			target->index = row->index;
 			target->peer = rpc_peer_new(client->rpc, row->address);
 			rpc_peer_on_hello(target->peer, recover_on_hello, target);
+			rpc_peer_on_closed(target->peer, recover_on_closed, target);
 			list_push_back(&client->targets, &target->link);
 		} else {
 			rpc_peer_set_address(target->peer, row->address);
+			if (row->boot > target->boot && target->boot != 0) {
+				rpc_peer_disconnect(target->peer); /* if there is one, it leads to a machine that is no more */
+				recover_on_closed(target, target->peer);
+			}
 		}
 	}
 	if (client->joined && cmap_is_evicted(map, client->identity.client))

@@ -14,7 +14,7 @@ enum { MDS_ERROR_BYTES = 256 };
 struct mds_conf {
 	const char *listen;    /* "tcp://127.0.0.1:0" */
 	const char *mgs;       /* address of the MGS; NULL or empty: this MDT embeds it */
-	uint64_t lease_ns;     /* of clients; 0: 30 s. Also the longest grace period */
+	uint64_t lease_ns;     /* of clients; 0: 30 s */
 	size_t cache_bytes;    /* of records in memory; 0: 256 MiB */
 	struct log *log;       /* may be NULL */
 	/* The target has stopped for good (its store failed): end the process. May be NULL; must not park. */

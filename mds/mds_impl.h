@@ -217,6 +217,8 @@ bool mgs_client_lives(const struct mgs *mgs, uint64_t client);
 uint32_t mgs_client_count(const struct mgs *mgs);
 /* Visit every live client. */
 void mgs_each_client(const struct mgs *mgs, void (*visit)(void *ctx, uint64_t client), void *ctx);
+/* End a client everywhere. Parks. False: it is not there, or somebody does it. */
+bool mgs_evict(struct mds *mds, uint64_t client, const char *why);
 /* Our own row of the map: address, boot, state. */
 void mgs_set_own_state(struct mds *mds);
 /* Serve one of PROTO_MGS_OPS. */

@@ -336,6 +336,12 @@ static int evict(struct mds *mds, struct mgs_client *client, const char *why)
 	return 0;
 }
 
+bool mgs_evict(struct mds *mds, uint64_t client, const char *why)
+{
+	struct mgs_client *found = find(mds->mgs, client);
+	return found != NULL && evict(mds, found, why) == 0;
+}
+
 static int client_evict(struct mds *mds, const struct rpc_call *call, const struct client_evict_req *req, struct client_evict_rep *rep)
 {
 	if (call->role != ROLE_ADMIN && call->role != ROLE_MDT)

@@ -2,12 +2,13 @@
  * After a start: what memory mirrors is read back, clients reclaim their opens, then the target is up. And what becomes of what a
  * client held when it is gone.
  *
- *              store read           clients live               all have said done, or the lease has run down
+ *              store read           clients live               all have said done; who lives and has not is evicted
  *   STARTING ─────────────▶ (none live: UP)  RECOVERING ───────────────────────────────────────────────────▶ UP */
 #include "mds/mds_impl.h"
 #include "common/base/check.h"
 #include "proto/rows.h"
 
+#define GRACE_EXTRA_NS (15 * NS_PER_S) /* beyond the lease, for those who renew it: a few attempts that time out */
 enum { SCAN_LIMIT = 1024, SCAN_BYTES = 512 * 1024 };
 
 /* Visit every record that begins with `prefix`. Parks. */
@@ -310,11 +311,25 @@ static void clear_dead(struct mds *mds)
 	mem_free(dead.clients);
 }
 
+/* One that lives and has not said what it has open: it believes in opens that we are about to forget, so it has to be told. */
+static bool evict_silent_one(struct mds *mds)
+{
+	struct map_iter iter = map_iter_begin(&mds->sessions.by_client);
+	for (struct map_node *node; (node = map_iter_next(&iter)) != NULL;) {
+		const struct session *session = CONTAINER_OF(node, struct session, node);
+		if (!session->reclaimed)
+			return mgs_evict(mds, session->client, "a client is evicted: it has not reclaimed its opens after our restart");
+	}
+	return false;
+}
+
 static void grace_task(void *arg)
 {
 	struct mds *mds = arg;
 	while (mds->grace_wait > 0 && env_now_ns(mds->env) < mds->grace_until_ns && !mds->stopping)
 		(void)waitq_wait(&mds->state_changed, mds->env->loop, mds->grace_until_ns); /* either way we look again */
+	while (mds->grace_wait > 0 && !mds->stopping && mds->mgs != NULL && evict_silent_one(mds))
+		;
 	if (mds->stopping || mds->txn.failed < 0)
 		return;
 	mds_set_state(mds, TARGET_UP);
@@ -343,7 +358,7 @@ void recover_begin(struct mds *mds)
 		for (struct map_node *node; (node = map_iter_next(&iter)) != NULL;)
 			expect(mds, CONTAINER_OF(node, struct session, node)->client);
 	}
-	mds->grace_until_ns = env_now_ns(mds->env) + mds->conf.lease_ns;
+	mds->grace_until_ns = env_now_ns(mds->env) + mds->conf.lease_ns + GRACE_EXTRA_NS;
 	mds_set_state(mds, TARGET_RECOVERING);
 	task_spawn(mds->env->loop, "grace", grace_task, mds);
 }

@@ -134,9 +134,12 @@ void rpc_conn_detach(struct rpc_conn *conn, int rc)
 	trace(TRACE_conn_gone, 0, (uint64_t)(int64_t)rc, 0, NULL);
 	list_for_each(node, &conn->calls)
 		CONTAINER_OF(node, struct rpc_call, link)->conn = NULL;
+	struct rpc_peer *closed = NULL;
 	if (conn->peer != NULL) {
-		if (conn->peer->conn == conn)
+		if (conn->peer->conn == conn) {
 			conn->peer->conn = NULL;
+			closed = conn->peer;
+		}
 		if (conn->peer->half == conn)
 			conn->peer->half = NULL;
 		conn->peer = NULL;
@@ -153,6 +156,8 @@ void rpc_conn_detach(struct rpc_conn *conn, int rc)
 	waitq_wake_all(&conn->window);
 	list_remove(&conn->link);
 	rpc_conn_maybe_free(conn);
+	if (closed != NULL && closed->on_closed != NULL)
+		closed->on_closed(closed->on_closed_ctx, closed);
 }
 
 void rpc_conn_close(struct rpc_conn *conn, int rc)

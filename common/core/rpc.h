@@ -91,6 +91,8 @@ uint64_t rpc_peer_boot(const struct rpc_peer *peer);
 uint8_t rpc_peer_state(const struct rpc_peer *peer);
 /* Called on each completed hello, inside the task that connects, before any other call goes out; must not park. */
 void rpc_peer_on_hello(struct rpc_peer *peer, void (*fn)(void *ctx, struct rpc_peer *peer, const struct hello_rep *rep), void *ctx);
+/* Called when a connection that had said hello is gone, whoever ended it; must not park or call the peer: it may be inside a net event. */
+void rpc_peer_on_closed(struct rpc_peer *peer, void (*fn)(void *ctx, struct rpc_peer *peer), void *ctx);
 
 struct rpc_args {
 	struct arena *arena;   /* the reply's strings live here; NULL: the reply has none, or they are not wanted */

@@ -74,6 +74,8 @@ struct rpc_peer {
 	uint8_t state;
 	void (*on_hello)(void *ctx, struct rpc_peer *peer, const struct hello_rep *rep);
 	void *on_hello_ctx;
+	void (*on_closed)(void *ctx, struct rpc_peer *peer);
+	void *on_closed_ctx;
 };
 
 struct rpc_conn *rpc_conn_new(struct rpc *rpc, struct net_conn *net_conn);

@@ -71,6 +71,12 @@ void rpc_peer_on_hello(struct rpc_peer *peer, void (*fn)(void *ctx, struct rpc_p
 	peer->on_hello_ctx = ctx;
 }
 
+void rpc_peer_on_closed(struct rpc_peer *peer, void (*fn)(void *ctx, struct rpc_peer *peer), void *ctx)
+{
+	peer->on_closed = fn;
+	peer->on_closed_ctx = ctx;
+}
+
 void rpc_peer_reply(struct rpc_conn *conn, const struct frame *frame, struct blob message)
 {
 	struct map_node *node = map_first(&conn->pending, map_hash_u64(frame->request));

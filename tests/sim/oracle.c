@@ -616,6 +616,21 @@ void model_doubt(struct model *model, const struct model_op *op)
 	}
 }
 
+void model_refused(struct model *model, const struct model_op *op)
+{
+	struct model_inode *inode = model->handles[op->handle].inode;
+	if (inode == NULL)
+		return;
+	inode->unknown = true;
+	inode->mtime_known = false;
+}
+
+bool model_is_unknown(const struct model *model, const struct model_op *op)
+{
+	const struct model_inode *inode = model->handles[op->handle].inode;
+	return inode != NULL && inode->unknown;
+}
+
 /* ---- checks --------------------------------------------------------------------------------------------------- */
 
 static uint8_t image_byte(const struct image *image, uint64_t offset)
@@ -641,6 +656,8 @@ static bool byte_may_be(const struct model_inode *inode, uint64_t offset, uint8_
 
 int64_t model_check_data(const struct model_inode *inode, bool crashed, const uint8_t *buf, size_t len, uint64_t offset)
 {
+	if (inode->unknown)
+		return -1;
 	uint8_t *want = mem_alloc(len + 1);
 	image_read(&inode->data, want, len, offset);
 	int64_t wrong = -1;
@@ -653,7 +670,7 @@ int64_t model_check_data(const struct model_inode *inode, bool crashed, const ui
 
 bool model_check_size(const struct model_inode *inode, bool crashed, uint64_t size)
 {
-	if (size == inode->data.size)
+	if (size == inode->data.size || inode->unknown)
 		return true;
 	return crashed && size >= inode->size_min && size <= inode->size_max;
 }

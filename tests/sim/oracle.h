@@ -43,6 +43,7 @@ struct model_inode {
 	struct list unsynced;        /* struct model_write */
 	char target[MODEL_PATH_BYTES];
 	struct model_xattr xattrs[MODEL_XATTRS];
+	bool unknown; /* a full disk refused a part of what was written: its data and size may be anything from here on */
 	bool mtime_known;
 	int64_t mtime_ns;
 	uint32_t stripe_count, stripe_bytes; /* of setstripe; 0: never */
@@ -97,6 +98,9 @@ int64_t model_predict(struct model *model, const struct model_op *op);
 void model_apply(struct model *model, const struct model_op *op);
 /* A write or a truncation that failed or was cut off: whether it happened is open from here on. */
 void model_doubt(struct model *model, const struct model_op *op);
+/* An operation on an open file was refused, or done in part, because a disk is full. */
+void model_refused(struct model *model, const struct model_op *op);
+bool model_is_unknown(const struct model *model, const struct model_op *op);
 struct model_inode *model_find(struct model *model, const char *path); /* NULL: none */
 struct model_entry *model_entry_find(struct model_inode *dir, const char *name);
 

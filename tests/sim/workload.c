@@ -332,6 +332,22 @@ static int64_t do_op(struct work_task *task)
 
 /* ---- programs ------------------------------------------------------------------------------------------------- */
 
+/* A full disk may refuse data at once, in part, or when what was lost with an OST is replayed: fsync and close tell then. */
+static bool is_refusal(const struct work_task *task, int64_t got, int64_t want)
+{
+	switch (task->op.kind) {
+	case MOP_WRITE:
+		return got == -ENOSPC || (got >= 0 && got < want);
+	case MOP_FSYNC:
+	case MOP_CLOSE:
+		return got == -ENOSPC;
+	case MOP_READ:
+		return got >= 0 && model_is_unknown(task->model, &task->op);
+	default:
+		return false;
+	}
+}
+
 static void task_one_op(struct work_task *task)
 {
 	struct workload *workload = task->workload;
@@ -350,6 +366,12 @@ static void task_one_op(struct work_task *task)
 	WORLD_MEMORY();
 	if (task->op.kind == MOP_SETSTRIPE)
 		want = got; /* whether it has data is not the model's business */
+	if (got != want && is_refusal(task, got, want)) {
+		model_refused(task->model, &task->op);
+		workload->refused++;
+		want = task->op.kind == MOP_CLOSE ? 0 : -ENOSPC; /* a file that could not be saved is closed all the same */
+		got = want;
+	}
 	if (got != want && world_failure(workload->world) == NULL)
 		wrong(task, "got %lld (%s), want %lld (%s)", (long long)got, got < 0 ? err_name((int)got) : "ok", (long long)want,
 		      want < 0 ? err_name((int)want) : "ok");
@@ -371,7 +393,7 @@ static void task_close_all(struct work_task *task)
 		task->in_flight = true;
 		int64_t got = do_op(task);
 		task->in_flight = false;
-		if (got < 0)
+		if (got < 0 && !is_refusal(task, got, 0))
 			wrong(task, "close: %s", err_name((int)got));
 		WORLD_MEMORY();
 		model_apply(task->model, &task->op);

@@ -50,6 +50,7 @@ struct workload {
 	struct list remains;
 	struct shared shared;
 	bool stop; /* tasks end with their present operation */
+	uint64_t refused; /* by full disks */
 	uint64_t ops, by_kind[MOP_COUNT], failed_as_predicted, remains_checked, remains_after;
 };
 
