@@ -107,7 +107,8 @@ static int glimpse(struct client *client, struct client_op *op, struct node *nod
 		const struct glimpse_object *object = &objects[i];
 		attr->size_bytes = max_u64(attr->size_bytes, layout_file_size(layout, object->piece.component, object->piece.stripe,
 									      object->stat.size_bytes));
-		if (object->stat.mtime_ns > attr->mtime_ns)
+		/* Written since the last change of attributes: before that, utimens may have set the time that counts. */
+		if (object->stat.mtime_ns > attr->mtime_ns && object->stat.mtime_ns > attr->ctime_ns)
 			attr->mtime_ns = attr->ctime_ns = object->stat.mtime_ns;
 		allocated_bytes += object->stat.allocated_bytes;
 	}

@@ -204,7 +204,7 @@ void inode_truncate(struct operation *op, struct inode *inode, uint64_t size_byt
 	inode->size_bytes = size_bytes;
 	inode->blocks = min_u64(inode->blocks, (size_bytes + BLOCK_BYTES - 1) / BLOCK_BYTES);
 	inode->size_gen++;
-	inode->mtime_ns = inode->ctime_ns = op->now_ns;
+	inode->mtime_ns = inode->ctime_ns = inode->modified_ns = op->now_ns;
 	op->record_ino = inode->ino;
 	if (!cut)
 		return;
@@ -227,9 +227,8 @@ int inode_publish(struct operation *op, struct inode *inode, uint32_t size_gen, 
 		return fail(EFBIG);
 	bool changed = size_bytes > inode->size_bytes;
 	inode->size_bytes = max_u64(inode->size_bytes, size_bytes);
-	/* a time that somebody set into the future does not survive a write */
-	if (mtime_ns > inode->mtime_ns || (mtime_ns != 0 && inode->mtime_ns > op->now_ns)) {
-		inode->mtime_ns = mtime_ns;
+	if (mtime_ns > inode->modified_ns) {
+		inode->mtime_ns = inode->modified_ns = mtime_ns;
 		inode->ctime_ns = mtime_ns > inode->ctime_ns ? mtime_ns : inode->ctime_ns;
 		changed = true;
 	}

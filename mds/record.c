@@ -204,6 +204,7 @@ void inode_encode(const struct inode *inode, struct wire_out *out)
 	wire_put_u64(out, (uint64_t)inode->mtime_ns);
 	wire_put_u64(out, (uint64_t)inode->ctime_ns);
 	wire_put_u64(out, (uint64_t)inode->btime_ns);
+	wire_put_u64(out, (uint64_t)inode->modified_ns);
 	wire_put_u32(out, inode->size_gen);
 	wire_put_u32(out, inode->layout_gen);
 	wire_put_u64(out, inode->change);
@@ -231,6 +232,7 @@ int inode_decode(struct ino ino, struct blob value, struct inode *ret_inode)
 	inode.mtime_ns = (int64_t)wire_get_u64(&in);
 	inode.ctime_ns = (int64_t)wire_get_u64(&in);
 	inode.btime_ns = (int64_t)wire_get_u64(&in);
+	inode.modified_ns = (int64_t)wire_get_u64(&in);
 	inode.size_gen = wire_get_u32(&in);
 	inode.layout_gen = wire_get_u32(&in);
 	inode.change = wire_get_u64(&in);

@@ -69,6 +69,7 @@ struct inode {
 	uint32_t flags; /* enum inode_flags */
 	uint64_t size_bytes, blocks;
 	int64_t atime_ns, mtime_ns, ctime_ns, btime_ns;
+	int64_t modified_ns;   /* when what mtime tells of happened: a write of before then does not change mtime, which utimens may have set anywhere */
 	uint32_t size_gen, layout_gen;
 	uint64_t change;
 	struct ino parent;     /* of a directory; root: itself */
@@ -160,6 +161,6 @@ struct client_record {
 void client_encode(const struct client_record *client, struct wire_out *out);
 int client_decode(struct blob value, struct client_record *ret_client);
 
-enum { INODE_BYTES_MAX = 160 + 2 * (WIRE_BYTES_BYTES_MAX + 2) };
+enum { INODE_BYTES_MAX = 168 + 2 * (WIRE_BYTES_BYTES_MAX + 2) };
 
 #endif

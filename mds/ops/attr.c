@@ -69,6 +69,8 @@ static void set_times(struct operation *op, struct inode *inode, const struct se
 		inode->atime_ns = op->now_ns;
 	if (req->valid & SET_MTIME_NOW)
 		inode->mtime_ns = op->now_ns;
+	if (req->valid & (SET_MTIME | SET_MTIME_NOW))
+		inode->modified_ns = op->now_ns;
 	inode->ctime_ns = op->now_ns;
 }
 

@@ -38,7 +38,7 @@ static int inode_make(struct operation *op, const struct cred *cred, const struc
 	inode->uid = cred->uid;
 	inode->gid = gid;
 	inode->nlink = 1;
-	inode->atime_ns = inode->mtime_ns = inode->ctime_ns = inode->btime_ns = op->now_ns;
+	inode->atime_ns = inode->mtime_ns = inode->ctime_ns = inode->btime_ns = inode->modified_ns = op->now_ns;
 	*ret_inode = inode;
 	return 0;
 }
