@@ -134,8 +134,15 @@ static void process_gone(struct process *process)
 	process->kernel = NULL;
 }
 
+static void make_room(struct process *process)
+{
+	if (process->kind == PROCESS_OST)
+		sim_fs_set_capacity(sim_node_fs(process->node), UINT64_MAX);
+}
+
 void process_crash(struct process *process)
 {
+	make_room(process);
 	process_gone(process);
 	sim_node_crash(process->node);
 	if (process->kind == PROCESS_CLIENT)
@@ -144,6 +151,7 @@ void process_crash(struct process *process)
 
 void process_stop(struct process *process)
 {
+	make_room(process);
 	process_gone(process);
 	sim_node_stop(process->node);
 	if (process->kind == PROCESS_CLIENT)

@@ -8,7 +8,8 @@
  *   crashes         of any process at any park point, biased to steps of operations where few have happened; kv batches and disk writes
  *                   that were not synced survive in part; kills of the process alone, with its machine going on
  *   frozen          processes stand still, up to longer than a lease
- *   disks           slow; full for a while, on OSTs
+ *   disks           slow; full for a while, on OSTs; not while an OST recovers: what its crash lost and a full disk then refuses is lost, and told
+ *                   at the next fsync or close, which the oracle could not tell from silence
  *   clocks          real time jumps both ways
  *
  * A client's crash loses what it had not fsynced, and its programs: the oracle knows. An evicted mount counts as crashed. */
@@ -182,6 +183,8 @@ static void full_begins(struct cluster *cluster)
 {
 	struct process *process = &cluster->osts[rng_below(&cluster->rng, cluster->ost_count)];
 	struct sim_fs *fs = sim_node_fs(process->node);
+	if (!can_crash(process) || ost_state(process->ost) != TARGET_UP)
+		return;
 	cluster->coverage->full_spells++;
 	sim_fs_set_capacity(fs, sim_fs_used(fs) + rng_below(&cluster->rng, 300000));
 	world_note(cluster->world, process->node, "its disk is full");
