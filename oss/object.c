@@ -162,6 +162,9 @@ static int load_meta(struct ost *ost, struct object *object)
 		object->stable = (struct write_order){load_le64(value.ptr + 9), load_le64(value.ptr + 17)};
 	}
 	arena_fini(&arena);
+	/* Never committed: an earlier life of this process may have made the file, and only its machine's memory knows the name. */
+	if (rc == -ENOENT)
+		object->name_unsynced = true;
 	return rc == -ENOENT ? 0 : rc;
 }
 

@@ -278,6 +278,13 @@ static unsigned chance_draw(struct cluster *cluster, unsigned per_million_max)
 	return rng_chance(&cluster->rng, 500000) ? 0 : (unsigned)rng_below(&cluster->rng, per_million_max);
 }
 
+/* Mostly moments; now and then so long that a call is repeated and answered before its first copy arrives. */
+static uint64_t slow_draw(struct cluster *cluster)
+{
+	uint64_t draw = rng_below(&cluster->rng, 20);
+	return draw < 13 ? 50 * NS_PER_MS : draw < 18 ? 400 * NS_PER_MS : 8 * NS_PER_S;
+}
+
 void plan_start(struct cluster *cluster)
 {
 	*world_faults(cluster->world) = (struct sim_faults){
@@ -291,7 +298,7 @@ void plan_start(struct cluster *cluster)
 		.send_busy = chance_draw(cluster, 20000),
 		.rma_slow = chance_draw(cluster, 100000),
 		.rma_lost = chance_draw(cluster, 20000),
-		.slow_ns_max = rng_chance(&cluster->rng, 700000) ? 50 * NS_PER_MS : 400 * NS_PER_MS,
+		.slow_ns_max = slow_draw(cluster),
 		.disk_slow = chance_draw(cluster, 50000),
 		.kv_slow = chance_draw(cluster, 50000),
 		.kv_park = chance_draw(cluster, 300000),

@@ -65,7 +65,7 @@ static void coverage_print(const struct cluster_coverage *coverage, bool *ret_co
 		{"replies from records", mds->replies_from_records, true},
 		{"replies from records of an earlier boot", mds->replies_recovered, true},
 		{"duplicates joined", mds->duplicates_joined, true},
-		{"late copies dropped", mds->late_copies, true},
+		{"late copies dropped", mds->late_copies + coverage->ost.late_copies, true},
 		{"evictions", mds->evictions, true},
 		{"orphans made", mds->orphans_made, true},
 		{"orphans purged", mds->orphans_purged, true},
