@@ -74,7 +74,11 @@ int client_start(struct client *client)
 	session_start_tasks(client);
 	struct getattr_req req = {.ino = INO_ROOT};
 	struct getattr_rep rep;
-	return session_mdt_call(client, INO_ROOT, &(struct call){.op = OP_getattr, .req = &req, .rep = &rep});
+	int first;
+	do /* evicted before it began (a slow network, a short lease): nothing is lost, and the session joins anew */
+		first = session_mdt_call(client, INO_ROOT, &(struct call){.op = OP_getattr, .req = &req, .rep = &rep});
+	while (first == -ERR_evicted);
+	return first;
 }
 
 /* ---- the end --------------------------------------------------------------------------------------------------- */

@@ -12,7 +12,7 @@ int cluster_ost_start(struct env *env, unsigned index, bool empty, const char *m
 	int rc = empty ? ost_format(env, &format, ret_error) : 0;
 	if (rc < 0)
 		return rc;
-	struct ost *ost = ost_new(env, &(struct ost_conf){.listen = listen, .mgs = mgs});
+	struct ost *ost = ost_new(env, &(struct ost_conf){.listen = listen, .mgs = mgs, .buffers = 6, .open_files_max = 16});
 	rc = ost_start(ost, address);
 	if (rc < 0) {
 		(void)snprintf(ret_error, OST_ERROR_BYTES, "%s", ost_error(ost));
