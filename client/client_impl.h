@@ -122,7 +122,7 @@ struct client {
 	struct list targets;
 	uint64_t uuid_hi, uuid_lo;
 	uint64_t lease_ns;
-	int64_t mdt_offset_ns;      /* MDT time minus ours */
+	int64_t mdt_offset_ns;      /* MDT time minus our clock since boot, which nobody sets: our time of day may jump */
 	bool joined, rejoining, refreshing;
 	bool stopping;              /* no new work of applications */
 	bool ended;                 /* no work at all: every wait gives up */

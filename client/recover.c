@@ -118,7 +118,7 @@ void recover_on_hello(void *ctx, struct rpc_peer *peer, const struct hello_rep *
 	struct client *client = target->client;
 	(void)peer;
 	if (target->kind == TARGET_MDT)
-		client->mdt_offset_ns = rep->time_ns - env_real_ns(client->env);
+		client->mdt_offset_ns = rep->time_ns - (int64_t)env_now_ns(client->env); /* late by the way here: never ahead of it */
 	if (target->boot != 0 && target->boot != rep->boot && target->kind == TARGET_OST)
 		client->counters.verifiers_changed++;
 	target->boot = rep->boot;

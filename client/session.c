@@ -152,7 +152,7 @@ struct cred session_cred(const struct client_op *op)
 
 int64_t session_mdt_now_ns(const struct client *client)
 {
-	return env_real_ns(client->env) + client->mdt_offset_ns;
+	return (int64_t)env_now_ns(client->env) + client->mdt_offset_ns;
 }
 
 /* ---- the retry loop ------------------------------------------------------------------------------------------- */
