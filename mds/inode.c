@@ -204,7 +204,8 @@ void inode_truncate(struct operation *op, struct inode *inode, uint64_t size_byt
 	inode->size_bytes = size_bytes;
 	inode->blocks = min_u64(inode->blocks, (size_bytes + BLOCK_BYTES - 1) / BLOCK_BYTES);
 	inode->size_gen++;
-	inode->mtime_ns = inode->ctime_ns = inode->modified_ns = op->now_ns;
+	inode->mtime_ns = inode->ctime_ns = op->now_ns;
+	inode->modified_ns = op->now_ns > inode->modified_ns ? op->now_ns : inode->modified_ns;
 	op->record_ino = inode->ino;
 	if (!cut)
 		return;

@@ -187,7 +187,6 @@ static int load(struct ost *ost, struct object *object)
 	if (rc == 0) {
 		object->exists = true;
 		object->size_bytes = stat.size_bytes;
-		object->mtime_ns = stat.mtime_ns;
 		rc = load_meta(ost, object);
 	}
 	return rc == -ENOENT ? 0 : rc;

@@ -70,7 +70,7 @@ static void set_times(struct operation *op, struct inode *inode, const struct se
 	if (req->valid & SET_MTIME_NOW)
 		inode->mtime_ns = op->now_ns;
 	if (req->valid & (SET_MTIME | SET_MTIME_NOW))
-		inode->modified_ns = op->now_ns;
+		inode->modified_ns = op->now_ns > inode->modified_ns ? op->now_ns : inode->modified_ns; /* writers' clocks may be ahead */
 	inode->ctime_ns = op->now_ns;
 }
 
