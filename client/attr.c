@@ -118,7 +118,8 @@ static int glimpse(struct client *client, struct client_op *op, struct node *nod
 
 int attr_to_entry(struct client *client, struct client_op *op, struct attr attr, struct client_entry *ret_entry)
 {
-	uint64_t attr_ttl_ns = client->conf.attr_ttl_ns;
+	uint64_t asked_ns = op != NULL ? op->asked_ns : env_now_ns(client->env);
+	uint64_t attr_ttl_ns = client->conf.attr_ttl_ns, entry_ttl_ns = client->conf.entry_ttl_ns;
 	if (S_ISREG(attr.mode)) {
 		bool shared = (attr.flags & ATTR_SIZE_AT_OBJECTS) != 0 && (attr.flags & ATTR_WRITERS_SELF) == 0;
 		struct node *node = node_get(client, attr.ino);
@@ -131,7 +132,15 @@ int attr_to_entry(struct client *client, struct client_op *op, struct attr attr,
 		if (shared)
 			attr_ttl_ns = 0; /* others change it without telling us */
 	}
-	*ret_entry = (struct client_entry){attr, attr_ttl_ns, client->conf.entry_ttl_ns};
+	if (op != NULL)
+		op->asked_ns = asked_ns; /* a readdir has more rows of that answer */
+	/* An answer is as old as its question: another row, or an object that was asked for, may have taken a while since. */
+	uint64_t age_ns = env_now_ns(client->env) - asked_ns;
+	*ret_entry = (struct client_entry){
+		.attr = attr,
+		.attr_ttl_ns = attr_ttl_ns - min_u64(attr_ttl_ns, age_ns),
+		.entry_ttl_ns = entry_ttl_ns - min_u64(entry_ttl_ns, age_ns),
+	};
 	return 0;
 }
 

@@ -44,6 +44,7 @@ struct client_op {
 	/* Supplementary groups, fetched only when an answer depends on them: little-endian u32s; returns how many (GROUPS_MAX at most). NULL: none. */
 	uint32_t (*groups)(struct client_op *op, uint8_t ret_le32[GROUPS_MAX * 4]);
 	struct task *task;     /* set by the operation */
+	uint64_t asked_ns;     /* set by the operation: when the call went out whose answer it has */
 	bool interrupted;      /* a signal is pending: waits end with EINTR where nothing was sent yet */
 	bool killed;           /* the process is dying: mutations already sent, but for opens, are abandoned too: they happen or not */
 	bool is_admin;         /* calls of the mount itself */

@@ -256,6 +256,8 @@ static int repeat(struct client *client, uint8_t kind, uint32_t index, const str
 		struct target *target = NULL;
 		if (sent)
 			client->counters.resends++;
+		if (call->who != NULL)
+			call->who->asked_ns = env_now_ns(client->env);
 		int rc = attempt(client, kind, index, call, opno, sent, &target);
 		if (rc == -ERR_evicted || client->identity.client != client_id) {
 			session_evicted(client);

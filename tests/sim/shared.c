@@ -187,6 +187,8 @@ static void step_publish(struct shared *shared, struct kernel *kernel, struct rn
 	published->seed = rng_u64(rng);
 	published->len = 1 + rng_below(rng, rng_chance(rng, 300000) ? SHARED_BYTES_MAX : 9000);
 	op->publishing = published;
+	world_note(shared->world, NULL, "shared: publish %s version %llu, %llu bytes", published->path,
+		   (unsigned long long)published->version + 1, (unsigned long long)published->len);
 	uint8_t *buf = mem_alloc((size_t)published->len);
 	model_data_fill(published->seed, buf, (size_t)published->len);
 	int rc = publish_file(kernel, published, buf);
