@@ -78,11 +78,10 @@ static int destroy_one(struct ost *ost, const struct object_row *row, bool ret_d
 	rc = object_destroy(ost, object, &existed);
 	object_leave(ost, object, OBJECT_EXCLUSIVE);
 	object_put(ost, object);
-	if (existed) {
-		ret_dirs[map_hash_u64(row->ino.v) % OBJECT_DIRS] = true;
-		++*removed;
-		ost->counters.destroyed++;
-	}
+	/* Also when it is not there: an earlier life may have removed it without living to sync the directory. */
+	ret_dirs[map_hash_u64(row->ino.v) % OBJECT_DIRS] = true;
+	*removed += existed;
+	ost->counters.destroyed += existed;
 	return rc;
 }
 
