@@ -178,6 +178,9 @@ static void replay_truncate_task(void *arg)
 		op_erase(&op, key_of(TABLE_truncate, job->ino));
 	else if (rc < 0 && rc != -ERR_not_ready)
 		mds_log(job->mds, LOG_LEVEL_ERROR, "objects", "a truncation could not be finished", "", rc);
+	/* Still under the gate: its caller is answered from a record when the gate is free, and an intent that came back after that would cut off
+	 * what he has written since. */
+	(void)op_wait(&op); /* fails only when the target stops, and nobody is answered any more */
 	op_fini(&op);
 	job_free(job);
 }
