@@ -101,8 +101,8 @@ static void fetch_task(void *arg)
 int mapping_catch_up(struct ost *ost, uint64_t epoch)
 {
 	uint64_t deadline_ns = env_now_ns(ost->env) + CATCH_UP_NS;
-	ost->wanted_epoch = max_u64(ost->wanted_epoch, epoch);
 	while (ost->map->epoch < epoch) {
+		ost->wanted_epoch = max_u64(ost->wanted_epoch, epoch); /* again: the fetching task may have given it up */
 		if (!ost->fetching) {
 			ost->fetching = true;
 			task_spawn(ost->env->loop, "fetch_map", fetch_task, ost);
