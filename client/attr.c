@@ -124,6 +124,8 @@ int attr_to_entry(struct client *client, struct client_op *op, struct attr attr,
 		bool shared = (attr.flags & ATTR_SIZE_AT_OBJECTS) != 0 && (attr.flags & ATTR_WRITERS_SELF) == 0;
 		struct node *node = node_get(client, attr.ino);
 		int rc = shared ? glimpse(client, op, node, &attr) : 0;
+		if (rc == -ESTALE || rc == -ENOENT)
+			rc = 0; /* removed since the MDT answered: as it was then is a true answer */
 		if (rc == 0)
 			node_merge_attr(client, node, &attr);
 		node_put(client, node);
