@@ -13,7 +13,14 @@
 #include "tests/sim/workload.h"
 #include "tests/sim/world.h"
 
-enum { CLUSTER_OSTS_MAX = 4, CLUSTER_CLIENTS_MAX = WORK_CLIENTS_MAX, CLUSTER_LEASE_MS = 4000, CLUSTER_ID_HI = 0x5712, CLUSTER_ID_LO = 0xa001, CLUSTER_STEPS_MAX = 512 };
+enum {
+	CLUSTER_OSTS_MAX = 4,
+	CLUSTER_CLIENTS_MAX = WORK_CLIENTS_MAX,
+	CLUSTER_LEASE_MS = 4000,
+	CLUSTER_ID_HI = 0x5712,
+	CLUSTER_ID_LO = 0xa001,
+	CLUSTER_STEPS_MAX = 512
+};
 
 /* Taken from a process before it ends, and summed over the run. The names are those of the coverage table. */
 struct cluster_coverage {

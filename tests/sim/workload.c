@@ -560,10 +560,12 @@ static bool verify_inode(struct verifying *verifying, struct model_inode *inode,
 	int rc = kernel_stat(verifying->kernel, path, &attr);
 	const char *problem = rc < 0 ? err_name(rc) : attr_differs(inode, &attr, verifying->crashed);
 	if (problem != NULL) {
-		(void)snprintf(verifying->problem, sizeof(verifying->problem), "%s: %s (size %llu, want %llu; nlink %u, want %u; mode %o, want %o; mtime %lld, want %lld)",
-			       path, problem, (unsigned long long)(rc < 0 ? 0 : attr.size_bytes), (unsigned long long)inode->data.size,
-			       rc < 0 ? 0 : attr.nlink, inode->nlink, rc < 0 ? 0 : attr.mode, mode_of(inode), rc < 0 ? 0 : (long long)attr.mtime_ns,
-			       (long long)inode->mtime_ns);
+		if (rc < 0)
+			attr = (struct attr){0};
+		(void)snprintf(verifying->problem, sizeof(verifying->problem),
+			       "%s: %s (size %llu, want %llu; nlink %u, want %u; mode %o, want %o; mtime %lld, want %lld)", path, problem,
+			       (unsigned long long)attr.size_bytes, (unsigned long long)inode->data.size, attr.nlink, inode->nlink, attr.mode,
+			       mode_of(inode), (long long)attr.mtime_ns, (long long)inode->mtime_ns);
 		return false;
 	}
 	if (inode->kind == MODEL_DIR)
