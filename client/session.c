@@ -253,15 +253,19 @@ static int repeat(struct client *client, uint8_t kind, uint32_t index, const str
 			return fail(ERR_interrupted);
 		if (client->ended || (client->stopping && call->who != NULL && !call->who->is_admin))
 			return fail(ERR_aborted);
+		if (client->identity.client != client_id) /* evicted, and joined anew, while we waited: a copy may have been done for the old one */
+			return fail(ERR_evicted);
 		struct target *target = NULL;
 		if (sent)
 			client->counters.resends++;
 		if (call->who != NULL)
 			call->who->asked_ns = env_now_ns(client->env);
 		int rc = attempt(client, kind, index, call, opno, sent, &target);
-		if (rc == -ERR_evicted || client->identity.client != client_id) {
-			session_evicted(client);
+		if (client->identity.client != client_id)
 			return fail(ERR_evicted);
+		if (rc == -ERR_evicted) {
+			session_evicted(client);
+			return rc;
 		}
 		if (!err_is(rc, ERR_retry))
 			return rc;
