@@ -47,8 +47,11 @@ struct attr inode_attr(struct mds *mds, const struct inode *inode, uint64_t clie
 
 int64_t mds_time(struct mds *mds)
 {
-	int64_t now_ns = env_real_ns(mds->env);
-	mds->last_time_ns = now_ns > mds->last_time_ns ? now_ns : mds->last_time_ns + 1;
+	int64_t now_ns = env_real_ns(mds->env), mono_ns = (int64_t)env_now_ns(mds->env);
+	/* When somebody sets the clock back, MDT time goes on as fast as before: clients count on from what we told them. */
+	int64_t least_ns = mds->last_time_ns + (mds->last_mono_ns != 0 && mono_ns > mds->last_mono_ns ? mono_ns - mds->last_mono_ns : 1);
+	mds->last_mono_ns = mono_ns;
+	mds->last_time_ns = now_ns > least_ns ? now_ns : least_ns;
 	return mds->last_time_ns;
 }
 

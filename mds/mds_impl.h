@@ -54,7 +54,7 @@ struct mds {
 	struct {
 		uint64_t next, limit; /* sequences: next to give, first not reserved */
 	} *seqs;                 /* by shard */
-	int64_t last_time_ns;
+	int64_t last_time_ns, last_mono_ns; /* of mds_time */
 	uint64_t inodes;         /* live ones */
 	bool inodes_changed;
 	uint64_t started_ns, grace_until_ns;
