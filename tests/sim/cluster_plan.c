@@ -8,7 +8,7 @@
  *   crashes         of any process at any park point, biased to steps of operations where few have happened; kv batches and disk writes
  *                   that were not synced survive in part; kills of the process alone, with its machine going on
  *   frozen          processes stand still, up to longer than a lease
- *   disks           slow; full for a while, on OSTs; not while an OST recovers: what its crash lost and a full disk then refuses is lost, and told
+ *   disks           slow, and now and then slower than a caller waits: its second copy is answered first; full for a while, on OSTs; not while an OST recovers: what its crash lost and a full disk then refuses is lost, and told
  *                   at the next fsync or close, which the oracle could not tell from silence
  *   clocks          real time jumps both ways
  *
@@ -282,7 +282,7 @@ static unsigned chance_draw(struct cluster *cluster, unsigned per_million_max)
 static uint64_t slow_draw(struct cluster *cluster)
 {
 	uint64_t draw = rng_below(&cluster->rng, 20);
-	return draw < 13 ? 50 * NS_PER_MS : draw < 18 ? 400 * NS_PER_MS : 8 * NS_PER_S;
+	return draw < 11 ? 50 * NS_PER_MS : draw < 16 ? 400 * NS_PER_MS : 8 * NS_PER_S;
 }
 
 void plan_start(struct cluster *cluster)
@@ -300,6 +300,7 @@ void plan_start(struct cluster *cluster)
 		.rma_lost = chance_draw(cluster, 20000),
 		.slow_ns_max = slow_draw(cluster),
 		.disk_slow = chance_draw(cluster, 50000),
+		.read_stuck = chance_draw(cluster, 100000),
 		.kv_slow = chance_draw(cluster, 50000),
 		.kv_park = chance_draw(cluster, 300000),
 		.crash_keeps_write = (unsigned)rng_below(&cluster->rng, 1000000),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The channel between the model of the kernel and the client core: what fuse_ops.c is for the real kernel. */
 #include "client/client.h"
+#include "tests/sim/world.h"
 #include "common/base/check.h"
 #include "tests/sim/kernel_client.h"
 
@@ -193,15 +194,48 @@ static int op_create(void *ctx, uint64_t parent, struct str name, uint32_t mode,
 	return take_entry(ctx, 0, &entry, ret_entry);
 }
 
+enum { GIVEN_BACK = 0xc5 };
+
+static struct client_buf *buffer_get(struct kernel_client *self)
+{
+	struct client_buf *buf = client_buf_get(self->client);
+	const uint8_t *ptr = client_buf_ptr(buf);
+	for (unsigned i = 0; i < KERNEL_CLIENT_BUFFERS_MAX; i++) {
+		if (self->given_back[i].ptr != ptr)
+			continue;
+		self->given_back[i].ptr = NULL;
+		size_t at = 0;
+		while (at < self->given_back[i].len && ptr[at] == GIVEN_BACK)
+			at++;
+		if (at < self->given_back[i].len)
+			world_fail(self->world, "a buffer was written to after its read was over, at byte %zu", at);
+	}
+	return buf;
+}
+
+/* `len` bytes of it were a read's. */
+static void buffer_put(struct kernel_client *self, struct client_buf *buf, size_t len)
+{
+	unsigned i = 0;
+	while (i < KERNEL_CLIENT_BUFFERS_MAX && self->given_back[i].ptr != NULL)
+		i++;
+	if (i < KERNEL_CLIENT_BUFFERS_MAX && len > 0) {
+		memset(client_buf_ptr(buf), GIVEN_BACK, len);
+		self->given_back[i].ptr = client_buf_ptr(buf);
+		self->given_back[i].len = len;
+	}
+	client_buf_put(buf);
+}
+
 static int64_t op_read(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, uint8_t *data, size_t len)
 {
 	struct client_op op = {0};
 	(void)ino;
-	struct client_buf *buf = client_buf_get(client_of(ctx));
+	struct client_buf *buf = buffer_get(ctx);
 	int64_t got = client_read(client_of(ctx), &op, file_of(fh), offset, buf, len);
 	if (got > 0)
 		memcpy(data, client_buf_ptr(buf), (size_t)got);
-	client_buf_put(buf);
+	buffer_put(ctx, buf, len);
 	int rc = told(ctx, got < 0 ? (int)got : 0);
 	return rc < 0 ? rc : got;
 }
@@ -210,7 +244,7 @@ static int64_t op_write(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, c
 {
 	struct client_op op = {0};
 	(void)ino;
-	struct client_buf *buf = client_buf_get(client_of(ctx));
+	struct client_buf *buf = buffer_get(ctx);
 	memcpy(client_buf_ptr(buf), data, len);
 	int64_t done = client_write(client_of(ctx), &op, file_of(fh), offset, buf, client_buf_ptr(buf), len);
 	client_buf_put(buf);

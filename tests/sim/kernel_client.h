@@ -6,10 +6,18 @@
 #include "tests/sim/kernel.h"
 
 struct client;
+struct world;
+enum { KERNEL_CLIENT_BUFFERS_MAX = 64 };
 /* ctx of the operations; borrowed for the kernel's life. */
 struct kernel_client {
 	struct client *client;
 	struct loop *loop;
+	struct world *world;
+	/* What was read into and given back: whoever reaches it after that is late. */
+	struct {
+		const uint8_t *ptr; /* NULL: none */
+		size_t len;
+	} given_back[KERNEL_CLIENT_BUFFERS_MAX];
 };
 extern const struct kernel_fs_ops kernel_client_ops;
 

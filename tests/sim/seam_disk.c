@@ -142,7 +142,8 @@ static int64_t disk_read(struct disk_file *seam, void *buf, size_t len, uint64_t
 		return -EINVAL;
 	struct read_op read = {.op = {.apply = read_apply}, .file = file, .buf = buf, .len = len, .offset = offset};
 	file->in_flight++;
-	int rc = disk_wait(file->disk, &read.op, 20 * NS_PER_US, 200 * NS_PER_US);
+	bool stuck = sim_chance(file->disk->node, world_faults(file->disk->node->world)->read_stuck);
+	int rc = disk_wait(file->disk, &read.op, stuck ? 5 * NS_PER_S : 20 * NS_PER_US, stuck ? 7 * NS_PER_S : 200 * NS_PER_US);
 	file->in_flight--;
 	return rc < 0 ? rc : (int64_t)read.done;
 }

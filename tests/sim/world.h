@@ -33,6 +33,7 @@ struct sim_faults {
 	unsigned rma_slow, rma_lost;                         /* per RMA: lands late; never, and the connection breaks some time later */
 	uint64_t slow_ns_max;
 	unsigned disk_slow, disk_error; /* per operation; errors are EIO */
+	unsigned read_stuck; /* a read of the disk that takes longer than its caller waits */
 	unsigned kv_slow, kv_park;      /* per operation; kv_park: a get parks instead of answering from memory */
 	unsigned crash_keeps_write;     /* per unsynced write at a crash: there wholly; else partly or not at all */
 	unsigned crash_keeps_batch;     /* per unsynced kv batch, oldest first, until one vanishes */
