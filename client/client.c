@@ -2,6 +2,7 @@
  * A mount's life: made, started, stopped, freed. It owns the struct client; what happens in between is the other files'. */
 #include "client/client_impl.h"
 
+#define ATTEMPT_NS_DEFAULT (5 * NS_PER_S)
 #define LEAVE_ATTEMPT_NS (2 * NS_PER_S)
 #define LEAVE_RETRY_NS   (50 * NS_PER_MS)
 #define END_GRACE_NS     (1 * NS_PER_S) /* for tasks to notice that all is over */
@@ -19,6 +20,8 @@ static void apply_defaults(struct client_conf *conf)
 	if (conf->inline_bytes_max == 0)
 		conf->inline_bytes_max = INLINE_BYTES_DEFAULT;
 	conf->inline_bytes_max = (uint32_t)min_u64(conf->inline_bytes_max, INLINE_BYTES_MAX);
+	if (conf->attempt_ns == 0)
+		conf->attempt_ns = ATTEMPT_NS_DEFAULT;
 	if (conf->attr_ttl_ns == 0)
 		conf->attr_ttl_ns = TTL_DEFAULT_NS;
 	if (conf->entry_ttl_ns == 0)

@@ -26,6 +26,7 @@ struct client_conf {
 	uint32_t buffers;        /* I/O buffers of 1 MiB; 0: 160 */
 	uint64_t unstable_bytes_max; /* written but not committed data kept for replay; 0: 96 MiB */
 	uint32_t inline_bytes_max;   /* data up to this travels inside messages; 0: 16 KiB; at most 64 KiB */
+	uint64_t attempt_ns;         /* how long one copy of a call waits for its answer before another is sent; 0: 5 s */
 	uint64_t attr_ttl_ns, entry_ttl_ns; /* that the kernel may cache; 0: 500 ms */
 	struct log *log;         /* may be NULL */
 };

@@ -6,7 +6,6 @@
 
 #define BACKOFF_MIN_NS   (2 * NS_PER_MS)
 #define BACKOFF_MAX_NS   (500 * NS_PER_MS)
-#define ATTEMPT_NS       (5 * NS_PER_S)
 #define COMPLAIN_AFTER_NS (10 * NS_PER_S)
 
 /* ---- targets and map ------------------------------------------------------------------------------------------ */
@@ -72,7 +71,7 @@ int session_refresh_map(struct client *client, uint64_t epoch)
 	client->refreshing = true;
 	arena_init(&arena);
 	struct map_get_req req = {.epoch = client->map != NULL ? client->map->epoch : 0};
-	int rc = rpc_map_get(client->mgs, &req, &rep, &(struct rpc_args){.arena = &arena, .timeout_ns = ATTEMPT_NS});
+	int rc = rpc_map_get(client->mgs, &req, &rep, &(struct rpc_args){.arena = &arena, .timeout_ns = client->conf.attempt_ns});
 	struct cmap *map = NULL;
 	if (rc == 0 && rep.map.len > 0)
 		rc = cmap_decode(rep.map, &map);
@@ -202,7 +201,7 @@ static int attempt(struct client *client, uint8_t kind, uint32_t index, const st
 		return fail(ERR_not_ready);
 	struct rpc_args args = {
 		.arena = call->arena,
-		.timeout_ns = ATTEMPT_NS,
+		.timeout_ns = client->conf.attempt_ns,
 		.opno = opno,
 		.resent = resent,
 		.bulk_len = call->bulk_len,
@@ -308,7 +307,7 @@ int session_attempt(struct target *target, const struct call *call)
 	struct client *client = target->client;
 	struct opno opno;
 	opno_begin(client, &opno);
-	struct rpc_args args = {.arena = call->arena, .timeout_ns = ATTEMPT_NS, .opno = opno.number, .bulk_len = call->bulk_len};
+	struct rpc_args args = {.arena = call->arena, .timeout_ns = client->conf.attempt_ns, .opno = opno.number, .bulk_len = call->bulk_len};
 	bool connected = rpc_peer_is_connected(target->peer);
 	int rc = rpc_call(target->peer, call->op, call->req, call->rep, &args);
 	if (call->bulk_len > 0 && connected && (rc == -ERR_timeout || rc == -ERR_conn_lost))
@@ -348,7 +347,7 @@ int session_join(struct client *client)
 	uint64_t backoff_ns = BACKOFF_MIN_NS;
 	for (;;) {
 		struct client_join_rep rep;
-		int rc = rpc_client_join(client->mgs, &req, &rep, &(struct rpc_args){.timeout_ns = ATTEMPT_NS});
+		int rc = rpc_client_join(client->mgs, &req, &rep, &(struct rpc_args){.timeout_ns = client->conf.attempt_ns});
 		if (rc == 0) {
 			client->identity.client = rep.client;
 			client->lease_ns = max_u64(rep.lease_ms, 100) * NS_PER_MS;

@@ -48,7 +48,7 @@ static void client_main(struct process *process, struct env *env)
 {
 	struct cluster *cluster = process->cluster;
 	process->client = client_new(env, &(struct client_conf){.mgs = MGS_ADDRESS, .fsname = "sim", .host = process->name, .mountpoint = "/sim",
-								.pid = process->index + 1, .buffers = SIM_BUFFERS});
+								.pid = process->index + 1, .buffers = SIM_BUFFERS, .attempt_ns = NS_PER_S});
 	int rc = client_start(process->client);
 	if (rc < 0) {
 		cannot_start(process, rc, "mount");

@@ -143,7 +143,7 @@ static int64_t disk_read(struct disk_file *seam, void *buf, size_t len, uint64_t
 	struct read_op read = {.op = {.apply = read_apply}, .file = file, .buf = buf, .len = len, .offset = offset};
 	file->in_flight++;
 	bool stuck = sim_chance(file->disk->node, world_faults(file->disk->node->world)->read_stuck);
-	int rc = disk_wait(file->disk, &read.op, stuck ? 5 * NS_PER_S : 20 * NS_PER_US, stuck ? 7 * NS_PER_S : 200 * NS_PER_US);
+	int rc = disk_wait(file->disk, &read.op, stuck ? NS_PER_S : 20 * NS_PER_US, stuck ? 3 * NS_PER_S : 200 * NS_PER_US);
 	file->in_flight--;
 	return rc < 0 ? rc : (int64_t)read.done;
 }
