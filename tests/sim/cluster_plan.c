@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What befalls the cluster in the safety phase. All of it must be survived: nothing that was
- * acknowledged is lost or done twice, and when it is over, everything goes on.
+ * What befalls the cluster in the safety phase. All of it must be survived: nothing that was acknowledged is lost or done twice, and when
+ * it is over, everything goes on.
  *
- *   messages        lost with their connection, late, twice, out of order as far as the net seam's
- * contract allows; connects refused or lost; RMA that lands late or never one-way cuts    between
- * any two processes, from a moment to longer than a lease (the client is evicted) crashes of any
- * process at any park point, biased to steps of operations where few have happened; kv batches and
- * disk writes that were not synced survive in part; kills of the process alone, with its machine
- * going on frozen          processes stand still, up to longer than a lease disks           slow,
- * and now and then slower than a caller waits: its second copy is answered first; full for a while,
- * on OSTs; not while an OST recovers: what its crash lost and a full disk then refuses is lost, and
- * told at the next fsync or close, which the oracle could not tell from silence clocks real time
- * jumps both ways
+ *   messages        lost with their connection, late, twice, out of order as far as the net seam's contract allows; connects refused or
+ *                   lost; RMA that lands late or never
+ *   one-way cuts    between any two processes, from a moment to longer than a lease (the client is evicted)
+ *   crashes         of any process at any park point, biased to steps of operations where few have happened; kv batches and disk writes
+ *                   that were not synced survive in part; kills of the process alone, with its machine going on
+ *   frozen          processes stand still, up to longer than a lease
+ *   disks           slow, and now and then slower than a caller waits, so that its second copy is answered first; full for a while, on
+ *                   OSTs, but not while one recovers: what its crash lost and a full disk then refuses is lost, and told at the next fsync
+ *                   or close, which the oracle could not tell from silence
+ *   clocks          real time jumps both ways
  *
- * A client's crash loses what it had not fsynced, and its programs: the oracle knows. An evicted
- * mount counts as crashed. */
+ * A client's crash loses what it had not fsynced, and its programs: the oracle knows. An evicted mount counts as crashed. */
 #include "tests/sim/cluster.h"
 #include "common/base/check.h"
 #include "common/core/task.h"
