@@ -95,13 +95,18 @@ static int change_mode(const struct cred *cred, struct inode *inode, uint32_t mo
 	return 0;
 }
 
-static void kill_suid(struct inode *inode)
+/* As Linux does on a write, a truncate and a change of owner: setgid without group execution survives a member of the group only. */
+static int kill_suid(const struct cred *cred, uint32_t gid, struct inode *inode)
 {
 	if (S_ISDIR(inode->mode))
-		return;
+		return 0;
 	inode->mode &= ~(uint32_t)S_ISUID;
-	if ((inode->mode & S_IXGRP) != 0)
+	if ((inode->mode & S_ISGID) == 0)
+		return 0;
+	int member = (inode->mode & S_IXGRP) != 0 ? 0 : cred->uid == 0 ? 1 : perm_in_group(cred, gid);
+	if (member == 0)
 		inode->mode &= ~(uint32_t)S_ISGID;
+	return member < 0 ? member : 0;
 }
 
 static int times_allowed(const struct cred *cred, const struct inode *inode, uint32_t valid)
@@ -138,8 +143,8 @@ int perm_setattr(const struct cred *cred, struct inode *inode, const struct perm
 	if (valid & SET_GID)
 		after.gid = change->gid;
 	if ((valid & (SET_UID | SET_GID | SET_KILL_SUID)) != 0 || ((valid & SET_SIZE) != 0 && cred->uid != 0))
-		kill_suid(&after);
-	if (valid & SET_MODE)
+		rc = kill_suid(cred, inode->gid, &after);
+	if (rc == 0 && (valid & SET_MODE) != 0)
 		rc = change_mode(cred, &after, change->mode, after.gid);
 	if (rc < 0)
 		return rc;
@@ -153,12 +158,19 @@ static bool begins(struct str name, const char *prefix)
 	return name.len > len && memcmp(name.ptr, prefix, len) == 0;
 }
 
+static bool is_bare_prefix(struct str name)
+{
+	return str_eq(name, STR("user.")) || str_eq(name, STR("trusted.")) || str_eq(name, STR("security."));
+}
+
 int perm_xattr(const struct cred *cred, const struct inode *inode, struct str name, bool write)
 {
 	if (begins(name, "trusted."))
 		return cred->uid == 0 ? 0 : fail(write ? EPERM : ENODATA);
 	if (begins(name, "security."))
 		return write && cred->uid != 0 ? fail(EPERM) : 0;
+	if (is_bare_prefix(name))
+		return fail(EINVAL);
 	if (!begins(name, "user."))
 		return fail(EOPNOTSUPP);
 	if (!S_ISREG(inode->mode) && !S_ISDIR(inode->mode))

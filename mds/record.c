@@ -106,6 +106,16 @@ struct key key_end(struct key prefix)
 	return prefix;
 }
 
+struct key key_after(struct blob from)
+{
+	struct key key = {.len = (uint16_t)min_u64(from.len, KEY_BYTES_MAX)};
+	memcpy(key.bytes, from.ptr, key.len);
+	if (key.len == KEY_BYTES_MAX)
+		return key_end(key); /* nothing is longer */
+	key.bytes[key.len++] = 0;
+	return key;
+}
+
 int key_parse(struct blob key, struct key_parts *ret_parts)
 {
 	struct key_parts parts = {0};

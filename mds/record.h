@@ -42,6 +42,7 @@ struct key key_table(uint16_t shard, enum record_table table); /* prefix of the 
 struct key key_state(const char *name);                        /* "superblock", "map", … in shard 0xffff */
 struct key key_client(uint64_t client);                        /* the MGS's record of a client */
 struct key key_end(struct key prefix);                         /* the first key behind all that begin with it */
+struct key key_after(struct blob key);                         /* the very next key of an xattr, whose name has no NUL */
 
 /* A key taken apart; what its table does not have is zero. */
 struct key_parts {

@@ -123,17 +123,13 @@ int mds_op_listxattr(struct operation *op, const struct listxattr_req *req, stru
 			rc = key_parse(pairs[i].key, &parts);
 			if (rc < 0)
 				return mds_corrupt(op->mds, pairs[i].key, rc);
-			start.len = (uint16_t)pairs[i].key.len;
-			memcpy(start.bytes, pairs[i].key.ptr, start.len);
+			start = key_after(pairs[i].key);
 			if (perm_xattr(&req->cred, inode, parts.name, false) == -ENODATA)
 				continue; /* not for this caller's eyes */
 			wire_put_bytes(&out, parts.name.ptr, parts.name.len);
 			wire_put_u8(&out, 0);
 		}
-		if (!more || count == 0)
-			break;
-		start = key_end(start); /* names with this one as their prefix would be skipped: told apart below */
-		start = key_xattr(req->ino, (struct str){(const char *)start.bytes + 11, (size_t)start.len - 11});
+		more = more && count > 0;
 	}
 	rep->names = blob_of(out.base, wire_len(&out));
 	return out.err < 0 ? fail(E2BIG) : 0;

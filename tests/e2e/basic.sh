@@ -40,6 +40,8 @@ printf begin >sparse && printf end | dd of=sparse bs=1 seek=$((10 * 1024 * 1024 
 # extended attributes
 if command -v setfattr >/dev/null; then
 	setfattr -n user.color -v blue a/h && [ "$(getfattr --only-values -n user.color a/h)" = blue ] || fail 'xattr'
+	for i in $(seq 300); do setfattr -n "user.n$i" -v "$i" a/h; done
+	[ "$(getfattr a/h 2>/dev/null | grep -c '^user.n')" = 300 ] || fail 'a list of many xattrs'
 	setfattr -x user.color a/h && ! getfattr -n user.color a/h 2>/dev/null || fail 'removed xattr'
 fi
 

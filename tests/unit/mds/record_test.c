@@ -83,6 +83,21 @@ static void keys_sort_as_their_numbers_do(void **state)
 	}
 }
 
+/* A listing that goes on after one name must come to the names that begin with it. */
+static void the_next_key_is_next(void **state)
+{
+	char longest[XATTR_NAME_BYTES_MAX];
+	struct key name = key_xattr(INO_ROOT, STR("user.a")), longer = key_xattr(INO_ROOT, STR("user.a!"));
+	struct key after = key_after(key_blob(&name));
+	(void)state;
+	assert_true(memcmp(after.bytes, name.bytes, name.len) == 0 && after.len == name.len + 1);
+	assert_true(memcmp(after.bytes, longer.bytes, after.len) < 0);
+	memset(longest, 'z', sizeof(longest));
+	name = key_xattr(INO_ROOT, (struct str){longest, sizeof(longest)});
+	after = key_after(key_blob(&name));
+	assert_true(after.len <= KEY_BYTES_MAX && memcmp(after.bytes, name.bytes, after.len) > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -90,6 +105,7 @@ int main(void)
 		cmocka_unit_test(a_cut_inode_is_refused_at_every_byte),
 		cmocka_unit_test(buckets_keep_equal_hashes_apart),
 		cmocka_unit_test(keys_sort_as_their_numbers_do),
+		cmocka_unit_test(the_next_key_is_next),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
