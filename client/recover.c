@@ -17,7 +17,7 @@ struct reclaim {
 
 static int send_reclaim(struct target *target, struct reclaim *reclaim, bool done)
 {
-	struct reclaim_req req = {.opens = blob_of(reclaim->bytes, wire_len(&reclaim->out)), .done = done};
+	struct reclaim_req req = {.rows = blob_of(reclaim->bytes, wire_len(&reclaim->out)), .done = done};
 	struct reclaim_rep rep;
 	int rc = rpc_reclaim(target->peer, &req, &rep, &(struct rpc_args){0});
 	if (rc == 0)
@@ -73,7 +73,7 @@ void recover_reclaim_file(struct client *client, struct client_file *file)
 	uint8_t bytes[RECLAIM_ROW_BYTES];
 	struct wire_out out = wire_out(bytes, sizeof(bytes));
 	reclaim_row_put(&out, &(struct reclaim_row){ino, file->handle, file->flags & (OPEN_READ | OPEN_WRITE)});
-	struct reclaim_req req = {.opens = blob_of(bytes, wire_len(&out))};
+	struct reclaim_req req = {.rows = blob_of(bytes, wire_len(&out))};
 	struct reclaim_rep rep;
 	(void)session_mdt_call(client, ino, &(struct call){.op = OP_reclaim, .req = &req, .rep = &rep}); /* refused: the file is gone, I/O will tell */
 	client->counters.reclaims++;

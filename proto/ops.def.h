@@ -3,8 +3,7 @@
  * request and its reply. Numbers are never reused (proto/retired.txt); fields are append-only; an absent field decodes to zero, so zero
  * means "unknown". proto.h says what the kinds are. Everything else is expanded from here: enum, structs, codecs, stubs, names, documents, fuzz targets.
  *
- * Ranges: 0x00xx every target, 0x01xx MDT, 0x02xx OST, 0x03xx MGS, 0x04xx server to client (0x0401 lease_recall, 0x0402 glimpse and
- * 0x0403 map_notify are reserved for the coherent cache). */
+ * Ranges: 0x00xx every target, 0x01xx MDT, 0x02xx OST, 0x03xx MGS, 0x04xx server to client, over the connection that the client opened. */
 #ifndef STRIA_PROTO_OPS_DEF_H
 #define STRIA_PROTO_OPS_DEF_H
 
@@ -64,14 +63,18 @@
 	OP(get_layout, 0x0116, OPF_IDEMPOTENT, 1, "Layout of a file, or default layout of a directory.")                \
 	OP(statfs, 0x0117, OPF_IDEMPOTENT, 1, "Space and inodes of the MDT's own store.")                               \
 	OP(ino_paths, 0x0118, OPF_IDEMPOTENT, 1, "Every path of an inode from the root.")                               \
-	OP(reclaim, 0x0119, OPF_IDEMPOTENT, 1, "After a restart of the MDT: this client's opens, some or the last of them.") \
+	OP(reclaim, 0x0119, OPF_IDEMPOTENT, 1, "After a restart of the MDT: this client's opens, leases and locks, some or the last of them.") \
 	OP(forget_client, 0x011a, OPF_IDEMPOTENT, 1, "A clean unmount: nothing is open or unsaved any more.")
 
 #define lookup_REQ(F)                               \
 	F(cred, cred, 1, "who asks")                \
 	F(ino, parent, 1, "directory to search")    \
-	F(str, name, 1, "1..255 bytes, no '/' and no NUL; also \"..\"")
-#define lookup_REP(F) F(attr, attr, 1, "of the entry's inode") F(lease, lease, 1, "")
+	F(str, name, 1, "1..255 bytes, no '/' and no NUL; also \"..\"") \
+	F(u8, flags, 1, "enum lookup_flags")
+#define lookup_REP(F)                                                                  \
+	F(attr, attr, 1, "of the entry's inode; ino 0: no such name, if LOOKUP_ABSENT_OK was set") \
+	F(lease, lease, 1, "on the inode")                                             \
+	F(lease, dir_lease, 1, "on the directory")
 
 #define getattr_REQ(F) F(ino, ino, 1, "")
 #define getattr_REP(F) F(attr, attr, 1, "") F(lease, lease, 1, "")
@@ -102,7 +105,8 @@
 	F(u8, created, 1, "1: it is new; 0: it existed and was opened") \
 	F(bytes, layout, 1, "with its OSTs")                      \
 	F(lease, lease, 1, "")                                    \
-	F(blob, data, 1, "inline data (later)")
+	F(blob, data, 1, "of a small file, if it lives with its inode") \
+	F(u8, has_data, 1, "1: data is the whole file")
 
 #define open_REQ(F)                                                          \
 	F(cred, cred, 1, "who asks")                                         \
@@ -113,7 +117,8 @@
 	F(attr, attr, 1, "")                 \
 	F(bytes, layout, 1, "")              \
 	F(lease, lease, 1, "")               \
-	F(blob, data, 1, "inline data (later)")
+	F(blob, data, 1, "of a small file, if it lives with its inode") \
+	F(u8, has_data, 1, "1: data is the whole file")
 
 #define close_REQ(F)                                                                 \
 	F(ino, ino, 1, "")                                                           \
@@ -122,7 +127,8 @@
 	F(u32, size_gen, 1, "truncation generation that the size belongs to")        \
 	F(u64, size_bytes, 1, "end of what was written")                             \
 	F(i64, mtime_ns, 1, "of the last write")                                     \
-	F(u64, blocks, 1, "of 512 bytes, as far as known; 0: unknown")
+	F(u64, blocks, 1, "of 512 bytes, as far as known; 0: unknown")               \
+	F(u64, lease_number, 1, "last grant that the client has seen: SIZE_LAST_WRITER is void if there is a newer one")
 #define close_REP(F) F(u8, unused, 1, "0")
 
 #define mkdir_REQ(F)                                                      \
@@ -211,8 +217,11 @@
 	F(u32, size_gen, 1, "truncation generation that the size belongs to") \
 	F(u64, size_bytes, 1, "end of what was written")                      \
 	F(i64, mtime_ns, 1, "of the last write")                              \
-	F(u64, blocks, 1, "of 512 bytes; 0: unknown")
-#define set_size_REP(F) F(attr, attr, 1, "")
+	F(u64, blocks, 1, "of 512 bytes; 0: unknown")                         \
+	F(u64, lease_number, 1, "last grant that the client has seen: SIZE_LAST_WRITER is void if there is a newer one") \
+	F(blob, data, 1, "with SIZE_INLINE: the whole file, to live with its inode") \
+	F(i64, atime_ns, 1, "with SIZE_ATIME: when it was last read")
+#define set_size_REP(F) F(attr, attr, 1, "") F(lease, lease, 1, "")
 
 #define set_layout_REQ(F)                                                        \
 	F(cred, cred, 1, "who asks")                                             \
@@ -236,12 +245,27 @@
 #define ino_paths_REP(F) F(blob, paths, 1, "each from the root without '/', ended by NUL") F(u32, count, 1, "")
 
 #define reclaim_REQ(F)                                                   \
-	F(blob, opens, 1, "rows of reclaim_row (proto/rows.h)")          \
-	F(u8, done, 1, "1: these were the last")
+	F(blob, rows, 1, "of the kind's row (proto/rows.h)")             \
+	F(u8, done, 1, "1: these were the last")                         \
+	F(u8, kind, 1, "enum reclaim_kind")
 #define reclaim_REP(F) F(u32, refused, 1, "opens whose inode is gone")
 
 #define forget_client_REQ(F) F(u8, unused, 1, "0")
 #define forget_client_REP(F) F(u8, unused, 1, "0")
+
+#define lease_get_REQ(F)                                                             \
+	F(ino, ino, 1, "")                                                           \
+	F(u8, mode, 1, "enum lease_mode wanted: LEASE_PR to read, LEASE_PW to write") \
+	F(u8, through_ok, 1, "1: LEASE_CR or LEASE_CW will do where others use the file, too")
+#define lease_get_REP(F)                     \
+	F(attr, attr, 1, "")                 \
+	F(lease, lease, 1, "")               \
+	F(bytes, layout, 1, "")              \
+	F(blob, data, 1, "of a small file, if it lives with its inode") \
+	F(u8, has_data, 1, "1: data is the whole file")
+
+#define lease_return_REQ(F) F(blob, leases, 1, "rows of lease_row (proto/rows.h): given up if their number is still the last")
+#define lease_return_REP(F) F(u8, unused, 1, "0")
 
 /* ---- OST ------------------------------------------------------------------------------------------------------ */
 #define PROTO_OSS_OPS(OP)                                                                                                 \
@@ -379,6 +403,35 @@
 	F(u64, available_bytes, 1, "")
 #define target_beat_REP(F) F(u64, epoch, 1, "current")
 
-#define PROTO_OPS(OP) PROTO_COMMON_OPS(OP) PROTO_MDS_OPS(OP) PROTO_OSS_OPS(OP) PROTO_MGS_OPS(OP)
+/* ---- server to client ------------------------------------------------------------------------------------------ */
+#define PROTO_CLIENT_OPS(OP)                                                                                          \
+	OP(lease_recall, 0x0401, OPF_IDEMPOTENT, 1, "Give a lease back, or part of it: the answer says that it is done.")  \
+	OP(glimpse, 0x0402, OPF_IDEMPOTENT, 1, "Size and mtime as the holder of LEASE_PW knows them; it keeps its lease.")
+
+#define lease_recall_REQ(F)                                                           \
+	F(ino, ino, 1, "")                                                            \
+	F(u64, number, 1, "of the last grant; answers to calls that carry it or an older one grant nothing from here on") \
+	F(u8, attr, 1, "1: attributes may not be cached any more")                    \
+	F(u8, dir, 1, "1: entries may not be cached any more")                        \
+	F(u8, data_keep, 1, "enum lease_mode that may be kept of the data lease")     \
+	F(u8, last_name, 1, "1: it is about to lose its last name: say whether it is open")
+#define lease_recall_REP(F)                                                           \
+	F(u8, flags, 1, "enum size_flags: is there a size")                           \
+	F(u32, size_gen, 1, "truncation generation that the size belongs to")         \
+	F(u64, size_bytes, 1, "")                                                     \
+	F(i64, mtime_ns, 1, "of the last write")                                      \
+	F(u64, blocks, 1, "of 512 bytes; 0: unknown")                                 \
+	F(u64, handle, 1, "under which it has the file open without having said so; 0: not open") \
+	F(blob, data, 1, "with SIZE_INLINE: the whole file, to live with its inode")
+
+#define glimpse_REQ(F) F(ino, ino, 1, "")
+#define glimpse_REP(F)                                                                \
+	F(u8, flags, 1, "enum size_flags: is there a size")                           \
+	F(u32, size_gen, 1, "")                                                       \
+	F(u64, size_bytes, 1, "")                                                     \
+	F(i64, mtime_ns, 1, "")                                                       \
+	F(u64, blocks, 1, "")
+
+#define PROTO_OPS(OP) PROTO_COMMON_OPS(OP) PROTO_MDS_OPS(OP) PROTO_OSS_OPS(OP) PROTO_MGS_OPS(OP) PROTO_CLIENT_OPS(OP)
 
 #endif

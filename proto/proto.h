@@ -43,7 +43,17 @@ enum setattr_valid {
 	SET_MTIME_NOW = 128,
 	SET_KILL_SUID = 256, /* clear set-user-id and (group-executable) set-group-id: the file was written by somebody else than root */
 };
-enum size_flags { SIZE_VALID = 1, SIZE_LAST_WRITER = 2 };
+enum size_flags {
+	SIZE_VALID = 1,
+	SIZE_LAST_WRITER = 2, /* what may have been written is said and stable: the writer mark and the right to write go */
+	SIZE_INLINE = 4,      /* data is the whole file */
+	SIZE_OUTLINE = 8,     /* the file's data is in its objects now: what lives with the inode goes */
+	SIZE_ATIME = 16,      /* atime_ns counts */
+};
+enum reclaim_kind { RECLAIM_OPENS, RECLAIM_LEASES, RECLAIM_LOCKS };
+enum lookup_flags { LOOKUP_ABSENT_OK = 1 };
+enum lock_kind { LOCK_KIND_FLOCK = 1, LOCK_KIND_POSIX, LOCK_KIND_OFD };
+enum lock_type { LOCK_TYPE_NONE, LOCK_TYPE_READ, LOCK_TYPE_WRITE };
 enum layout_target { LAYOUT_OF_FILE, LAYOUT_DEFAULT_OF_DIR };
 
 enum {

@@ -18,6 +18,27 @@ struct reclaim_row reclaim_row_get(struct wire_in *in)
 	return row;
 }
 
+void lease_row_put(struct wire_out *out, const struct lease_row *row)
+{
+	wire_put_u64(out, row->ino.v);
+	wire_put_u64(out, row->lease.number);
+	wire_put_u32(out, row->lease.ttl_ms);
+	wire_put_u8(out, row->lease.attr_mode);
+	wire_put_u8(out, row->lease.dir_mode);
+	wire_put_u8(out, row->lease.data_mode);
+}
+
+struct lease_row lease_row_get(struct wire_in *in)
+{
+	struct lease_row row = {.ino = {wire_get_u64(in)}};
+	row.lease.number = wire_get_u64(in);
+	row.lease.ttl_ms = wire_get_u32(in);
+	row.lease.attr_mode = wire_get_u8(in);
+	row.lease.dir_mode = wire_get_u8(in);
+	row.lease.data_mode = wire_get_u8(in);
+	return row;
+}
+
 void object_row_put(struct wire_out *out, const struct object_row *row)
 {
 	wire_put_u64(out, row->ino.v);
@@ -87,8 +108,10 @@ void dirent_row_put(struct wire_out *out, const struct dirent_row *row)
 	wire_put_u8(out, row->type);
 	wire_put_u8(out, row->has_attr);
 	put_str(out, row->name);
-	if (row->has_attr)
+	if (row->has_attr) {
 		wire_put_attr(out, &row->attr);
+		wire_put_u64(out, row->lease);
+	}
 }
 
 struct dirent_row dirent_row_get(struct wire_in *in)
@@ -100,7 +123,9 @@ struct dirent_row dirent_row_get(struct wire_in *in)
 	row.name = get_str(in);
 	if (row.name.len == 0 || row.name.len > NAME_BYTES_MAX)
 		wire_fail(in);
-	if (row.has_attr)
+	if (row.has_attr) {
 		row.attr = wire_get_attr(in);
+		row.lease = wire_get_u64(in);
+	}
 	return row;
 }

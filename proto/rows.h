@@ -16,6 +16,15 @@ enum { RECLAIM_ROW_BYTES = 20 };
 void reclaim_row_put(struct wire_out *out, const struct reclaim_row *row);
 struct reclaim_row reclaim_row_get(struct wire_in *in);
 
+/* reclaim, lease_return: one lease. number: of the last grant seen */
+struct lease_row {
+	struct ino ino;
+	struct lease lease;
+};
+enum { LEASE_ROW_BYTES = 23 };
+void lease_row_put(struct wire_out *out, const struct lease_row *row);
+struct lease_row lease_row_get(struct wire_in *in);
+
 /* obj_destroy, obj_stat: one object */
 struct object_row {
 	struct ino ino;
@@ -52,8 +61,9 @@ struct dirent_row {
 	uint8_t has_attr;
 	struct str name;
 	struct attr attr; /* if has_attr */
+	uint64_t lease;   /* if has_attr: number of a grant of the attributes, 0: none */
 };
-enum { DIRENT_ROW_BYTES_MAX = 8 + 8 + 1 + 1 + 2 + NAME_BYTES_MAX + 96 };
+enum { DIRENT_ROW_BYTES_MAX = 8 + 8 + 1 + 1 + 2 + NAME_BYTES_MAX + 96 + 8 };
 void dirent_row_put(struct wire_out *out, const struct dirent_row *row);
 struct dirent_row dirent_row_get(struct wire_in *in);
 

@@ -72,6 +72,7 @@ struct rpc *rpc_new(struct env *env, struct rpc_identity *identity, const struct
 	CHECK(rpc->opts.window <= SEEN_WINDOW / 2);
 	list_init(&rpc->conns);
 	list_init(&rpc->peers);
+	waitq_init(&rpc->greeted);
 	rpc->counts = mem_alloc(proto_ops(&rows) * sizeof(rpc->counts[0]));
 	rpc->scratch = mem_alloc(NET_MSG_BYTES_MAX);
 	env->net->events = &events;

@@ -35,7 +35,8 @@ static inline uint64_t rpc_target_client(uint8_t kind, uint32_t index)
 
 struct rpc_server_ops {
 	/* Serve one decoded request in a task of its own; parks as it likes. `rep` is zeroed and sent when it returns 0; what rep's strings point to lives
-	 * until then (call's arena). A negative result is sent as the status. May be NULL: every request is then answered EOPNOTSUPP. */
+	 * until then (call's arena). A negative result is sent as the status. May be NULL: every request is then answered EOPNOTSUPP.
+	 * Requests come over connections that we opened, too: a target calls its client back. */
 	int (*serve)(void *ctx, struct rpc_call *call, const void *req, void *rep);
 	/* A peer carries a newer map epoch than identity.epoch. On the loop, must not park; repeated. May be NULL. */
 	void (*newer_epoch)(void *ctx, uint64_t epoch);
@@ -114,6 +115,12 @@ int rpc_call(struct rpc_peer *peer, enum op op, const void *req, void *ret_rep, 
 	}
 PROTO_COMMON_OPS(OP) PROTO_MDS_OPS(OP) PROTO_OSS_OPS(OP) PROTO_MGS_OPS(OP)
 #undef OP
+
+/* One attempt to call the client back, over the newest connection that it opened to us. Parks. As rpc_call; ERR_conn_lost: it has none. Silence
+ * until the deadline does not cut the connection: what the client is asked to do may take long, and its own calls share the connection. */
+int rpc_call_back(struct rpc *rpc, uint64_t client, enum op op, const void *req, void *ret_rep, const struct rpc_args *args);
+/* Parks until the client has such a connection, or the deadline: ERR_timeout. */
+int rpc_wait_for_client(struct rpc *rpc, uint64_t client, uint64_t deadline_ns);
 
 /* ---- counters ------------------------------------------------------------------------------------------------- */
 struct rpc_op_count {

@@ -20,6 +20,7 @@ struct rpc {
 	struct rpc_opts opts;
 	struct list conns;   /* rpc_conn.link */
 	struct list peers;   /* rpc_peer.link */
+	struct waitq greeted; /* somebody has said hello */
 	uint32_t serving;
 	uint64_t dropped;
 	struct rpc_op_count *counts; /* by row of the protocol table */
@@ -37,13 +38,14 @@ struct rpc_conn {
 	bool greeted;              /* inbound: hello was answered */
 	bool doomed;               /* a task is on its way to close it */
 	uint64_t peer_boot;
+	uint64_t client;           /* inbound: who said hello; 0: nobody that can be called back */
 	uint64_t received_ns;      /* when the last message came */
-	/* outbound */
+	/* our calls on it */
 	struct map pending;        /* pending.node, by request id */
 	uint64_t next_request;
 	struct waitq window;
 	uint32_t window_waiters;   /* tasks that hold on to conn in there */
-	/* inbound */
+	/* the other side's */
 	struct list calls;         /* rpc_call.link */
 	uint64_t seen_max;         /* highest request id */
 	uint64_t seen[SEEN_WINDOW / 64]; /* bit (id mod SEEN_WINDOW): seen, for ids in (seen_max - SEEN_WINDOW, seen_max] */

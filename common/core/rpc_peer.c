@@ -110,6 +110,7 @@ static int reply_decode(const struct pending *pending, const struct proto_op *op
 static int exchange(struct rpc_conn *conn, const struct proto_op *op, const void *req, void *ret_rep,
 		    const struct rpc_args *args, uint64_t deadline_ns)
 {
+	bool calls_back = conn->client != 0;
 	struct rpc *rpc = conn->rpc;
 	const struct rpc_identity *me = rpc->identity;
 	struct frame frame = {
@@ -131,7 +132,7 @@ static int exchange(struct rpc_conn *conn, const struct proto_op *op, const void
 		rc = task_park_until(rpc->env->loop, deadline_ns);
 	if (pending.done) {
 		rc = pending.rc < 0 ? pending.rc : reply_decode(&pending, op, ret_rep);
-	} else if (conn->net_conn != NULL && rc != -ERR_too_long &&
+	} else if (conn->net_conn != NULL && rc != -ERR_too_long && !calls_back &&
 		   (args->bulk_len > 0 || conn->received_ns <= sent_ns)) {
 		/* Either the peer may still reach our memory, or it has said nothing at all since: cut it off. */
 		rpc_conn_close(conn, -ERR_conn_lost);
@@ -231,6 +232,32 @@ static int connection(struct rpc_peer *peer, uint64_t deadline_ns, struct rpc_co
 	return 0;
 }
 
+/* A place in the connection's window of calls. Parks. */
+static int enter_window(struct rpc_conn *conn, uint64_t deadline_ns)
+{
+	struct rpc *rpc = conn->rpc;
+	int rc = 0;
+	while (rc == 0 && conn->pending.count >= rpc->opts.window) {
+		conn->window_waiters++;
+		rc = waitq_wait(&conn->window, rpc->env->loop, deadline_ns);
+		conn->window_waiters--;
+		if (conn->net_conn == NULL) {
+			rpc_conn_maybe_free(conn);
+			return rc < 0 ? rc : fail(ERR_conn_lost);
+		}
+	}
+	return rc;
+}
+
+static int counted(struct rpc *rpc, const struct proto_op *op, uint64_t begin_ns, int rc)
+{
+	struct rpc_op_count *count = rpc_count_row(rpc, op);
+	count->calls_made++;
+	count->calls_failed += rc < 0;
+	count->made_ns += env_now_ns(rpc->env) - begin_ns;
+	return rc;
+}
+
 int rpc_call(struct rpc_peer *peer, enum op number, const void *req, void *ret_rep, const struct rpc_args *args)
 {
 	struct rpc *rpc = peer->rpc;
@@ -240,21 +267,43 @@ int rpc_call(struct rpc_peer *peer, enum op number, const void *req, void *ret_r
 	uint64_t deadline_ns = add_sat_u64(begin_ns, args->timeout_ns != 0 ? args->timeout_ns : TIMEOUT_DEFAULT_NS);
 	struct rpc_conn *conn = NULL;
 	int rc = connection(peer, deadline_ns, &conn);
-	while (rc == 0 && conn->pending.count >= rpc->opts.window) {
-		conn->window_waiters++;
-		rc = waitq_wait(&conn->window, rpc->env->loop, deadline_ns);
-		conn->window_waiters--;
-		if (conn->net_conn == NULL) {
-			rpc_conn_maybe_free(conn);
-			rc = rc < 0 ? rc : fail(ERR_conn_lost);
-			break;
-		}
-	}
+	if (rc == 0)
+		rc = enter_window(conn, deadline_ns);
 	if (rc == 0)
 		rc = exchange(conn, op, req, ret_rep, args, deadline_ns);
-	struct rpc_op_count *count = rpc_count_row(rpc, op);
-	count->calls_made++;
-	count->calls_failed += rc < 0;
-	count->made_ns += env_now_ns(rpc->env) - begin_ns;
+	return counted(rpc, op, begin_ns, rc);
+}
+
+/* ---- calling back ---------------------------------------------------------------------------------------------- */
+
+static struct rpc_conn *conn_of_client(struct rpc *rpc, uint64_t client)
+{
+	struct rpc_conn *newest = NULL;
+	list_for_each(node, &rpc->conns) {
+		struct rpc_conn *conn = CONTAINER_OF(node, struct rpc_conn, link);
+		if (conn->greeted && conn->client == client && conn->net_conn != NULL && !conn->doomed)
+			newest = conn;
+	}
+	return client != 0 ? newest : NULL;
+}
+
+int rpc_wait_for_client(struct rpc *rpc, uint64_t client, uint64_t deadline_ns)
+{
+	int rc = 0;
+	while (rc == 0 && conn_of_client(rpc, client) == NULL)
+		rc = waitq_wait(&rpc->greeted, rpc->env->loop, deadline_ns);
 	return rc;
+}
+
+int rpc_call_back(struct rpc *rpc, uint64_t client, enum op number, const void *req, void *ret_rep, const struct rpc_args *args)
+{
+	const struct proto_op *op = proto_op((uint16_t)number);
+	CHECK(op != NULL);
+	uint64_t begin_ns = env_now_ns(rpc->env);
+	uint64_t deadline_ns = add_sat_u64(begin_ns, args->timeout_ns != 0 ? args->timeout_ns : TIMEOUT_DEFAULT_NS);
+	struct rpc_conn *conn = conn_of_client(rpc, client);
+	int rc = conn != NULL ? enter_window(conn, deadline_ns) : fail(ERR_conn_lost);
+	if (rc == 0)
+		rc = exchange(conn, op, req, ret_rep, args, deadline_ns);
+	return counted(rpc, op, begin_ns, rc);
 }

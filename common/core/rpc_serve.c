@@ -46,6 +46,8 @@ static int serve_hello(struct rpc_call *call, const struct hello_req *req, struc
 	}
 	conn->greeted = true;
 	conn->role = req->role;
+	conn->client = call->frame.client;
+	waitq_wake_all(&rpc->greeted);
 	conn->peer_boot = req->boot;
 	conn->version = (uint16_t)min_u64(req->version_max, PROTO_VERSION_MAX);
 	*rep = (struct hello_rep){
@@ -66,7 +68,7 @@ static int serve(struct rpc_call *call, const void *req, void *rep)
 	struct rpc *rpc = call->rpc;
 	if (call->op->number == OP_hello)
 		return serve_hello(call, req, rep);
-	if (!call->owner->greeted)
+	if (!call->owner->greeted && call->owner->peer == NULL)
 		return fail(ERR_no_session);
 	if (call->op->number == OP_ping) {
 		struct ping_rep *ping = rep;

@@ -28,7 +28,7 @@ static int reclaim_one(struct operation *op, const struct reclaim_row *row, uint
 
 int mds_op_reclaim(struct operation *op, const struct reclaim_req *req, struct reclaim_rep *rep)
 {
-	struct wire_in in = wire_in(req->opens);
+	struct wire_in in = wire_in(req->rows);
 	int rc = 0;
 	while (wire_left(&in) > 0 && rc == 0) {
 		struct reclaim_row row = reclaim_row_get(&in);

@@ -134,7 +134,7 @@ static int fake_set_size(struct fake_cluster *cluster, const struct set_size_req
 
 static int fake_reclaim(struct fake_cluster *cluster, const struct reclaim_req *req)
 {
-	struct wire_in in = wire_in(req->opens);
+	struct wire_in in = wire_in(req->rows);
 	while (wire_left(&in) > 0)
 		fake_file(cluster, reclaim_row_get(&in).ino)->reclaims++;
 	return wire_done(&in);

@@ -41,7 +41,8 @@ struct world {
 	bool done;
 	uint64_t epoch;
 	/* what the server did */
-	int served, serve_rc;
+	int served, serve_rc, served_back;
+	uint64_t size_back;
 	uint64_t seen_epoch;
 	struct waitq hold;
 	bool holding;
@@ -171,6 +172,17 @@ static void newer_epoch(void *ctx, uint64_t epoch)
 	((struct world *)ctx)->seen_epoch = epoch;
 }
 
+/* What the server asks of its caller. */
+static int serve_back(void *ctx, struct rpc_call *call, const void *req, void *rep)
+{
+	struct world *world = ctx;
+	assert_int_equal(call->op->number, OP_glimpse);
+	world->served_back++;
+	((struct glimpse_rep *)rep)->size_bytes = ((const struct glimpse_req *)req)->ino.v + 1;
+	return 0;
+}
+
+static const struct rpc_server_ops caller_ops = {.serve = serve_back};
 static const struct rpc_server_ops server_ops = {.serve = serve, .newer_epoch = newer_epoch};
 
 static int setup(void **state)
@@ -184,10 +196,10 @@ static int setup(void **state)
 	for (int i = 0; i < 2; i++) {
 		world->nets[i] = (struct fake_net){.net = {.ops = &net_ops, .loop = world->loop}, .world = world};
 		world->envs[i] = (struct env){.loop = world->loop, .clock = &world->clock, .net = &world->nets[i].net};
-		world->rpcs[i] = rpc_new(&world->envs[i], &world->ids[i], i == 1 ? &server_ops : NULL, world, NULL);
+		world->rpcs[i] = rpc_new(&world->envs[i], &world->ids[i], i == 1 ? &server_ops : &caller_ops, world, NULL);
 	}
 	world->ids[1] = (struct rpc_identity){.kind = TARGET_MDT, .boot = 5, .cluster_hi = 1, .cluster_lo = 1};
-	world->ids[0] = (struct rpc_identity){.role = ROLE_CLIENT, .epoch = 3};
+	world->ids[0] = (struct rpc_identity){.role = ROLE_CLIENT, .client = 77, .epoch = 3};
 	assert_int_equal(rpc_listen(world->rpcs[1], "server", address), 0);
 	world->peer = rpc_peer_new(world->rpcs[0], "server");
 	*state = world;
@@ -240,6 +252,49 @@ static void a_call_connects_greets_and_answers(void **state)
 	assert_int_equal(rpc_peer_boot(world->peer), 5);
 	assert_int_equal(world->seen_epoch, 3);
 	assert_int_equal(rpc_count(world->rpcs[1], OP_map_get).served, 1);
+}
+
+static void call_back_task(void *arg)
+{
+	struct world *world = arg;
+	struct glimpse_rep rep = {0};
+	world->rc = rpc_call_back(world->rpcs[1], 77, OP_glimpse, &(struct glimpse_req){.ino = {6}}, &rep,
+				  &(struct rpc_args){.timeout_ns = NS_PER_S});
+	world->size_back = rep.size_bytes;
+	world->done = true;
+}
+
+static void call_back(struct world *world)
+{
+	world->done = false;
+	task_spawn(world->loop, "call_back", call_back_task, world);
+	settle(world);
+}
+
+static void a_client_is_called_back_over_its_own_connection(void **state)
+{
+	struct world *world = *state;
+	call_back(world);
+	assert_int_equal(world->rc, -ERR_conn_lost); /* it has never come */
+	call(world);
+	call_back(world);
+	assert_true(world->done);
+	assert_int_equal(world->rc, 0);
+	assert_int_equal(world->size_back, 7);
+	assert_int_equal(world->served_back, 1);
+	world->drop_next = 1;
+	call_back(world);
+	assert_false(world->done);
+	later(world, 2 * NS_PER_S);
+	assert_int_equal(world->rc, -ERR_timeout);
+	call(world); /* the connection was not cut for it */
+	assert_int_equal(world->rc, 0);
+	assert_int_equal(rpc_count(world->rpcs[0], OP_hello).calls_made, 0);
+	assert_int_equal(rpc_count(world->rpcs[1], OP_hello).served, 1);
+	rpc_peer_disconnect(world->peer);
+	settle(world);
+	call_back(world);
+	assert_int_equal(world->rc, -ERR_conn_lost);
 }
 
 static void a_status_travels_back(void **state)
@@ -330,6 +385,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_call_connects_greets_and_answers, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_client_is_called_back_over_its_own_connection, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_status_travels_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(copies_are_served_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_lost_request_times_out_and_the_silent_connection_is_cut, setup, teardown),
