@@ -116,46 +116,67 @@ static int glimpse(struct client *client, struct client_op *op, struct node *nod
 	return 0;
 }
 
+/* For how long the kernel may use attributes: what nobody changes without asking us, and what it is told a recall has to know. */
+static uint64_t attr_ttl_ns(struct client *client, struct node *node)
+{
+	if (!lease_attr_ok(client, node))
+		return 0;
+	uint64_t ttl_ns = lease_ttl_ns(client, client->conf.attr_ttl_ns);
+	node->told_ns = max_u64(node->told_ns, env_now_ns(client->env) + ttl_ns);
+	return ttl_ns;
+}
+
 int attr_to_entry(struct client *client, struct client_op *op, struct attr attr, struct client_entry *ret_entry)
 {
-	uint64_t asked_ns = op != NULL ? op->asked_ns : env_now_ns(client->env);
-	uint64_t attr_ttl_ns = client->conf.attr_ttl_ns, entry_ttl_ns = client->conf.entry_ttl_ns;
+	struct node *node = node_get(client, attr.ino);
+	int rc = 0;
 	if (S_ISREG(attr.mode)) {
 		bool shared = (attr.flags & ATTR_SIZE_AT_OBJECTS) != 0 && (attr.flags & ATTR_WRITERS_SELF) == 0;
-		struct node *node = node_get(client, attr.ino);
-		int rc = shared ? glimpse(client, op, node, &attr) : 0;
+		rc = shared ? glimpse(client, op, node, &attr) : 0;
 		if (rc == -ESTALE || rc == -ENOENT)
 			rc = 0; /* removed since the MDT answered: as it was then is a true answer */
 		if (rc == 0)
 			node_merge_attr(client, node, &attr);
-		node_put(client, node);
-		if (rc < 0)
-			return rc;
-		if (shared)
-			attr_ttl_ns = 0; /* others change it without telling us */
 	}
-	if (op != NULL)
-		op->asked_ns = asked_ns; /* a readdir has more rows of that answer */
-	/* An answer is as old as its question: another row, or an object that was asked for, may have taken a while since. */
-	uint64_t age_ns = env_now_ns(client->env) - asked_ns;
-	*ret_entry = (struct client_entry){
-		.attr = attr,
-		.attr_ttl_ns = attr_ttl_ns - min_u64(attr_ttl_ns, age_ns),
-		.entry_ttl_ns = entry_ttl_ns - min_u64(entry_ttl_ns, age_ns),
-	};
-	return 0;
+	if (rc == 0)
+		*ret_entry = (struct client_entry){.attr = attr, .attr_ttl_ns = attr_ttl_ns(client, node)};
+	node_put(client, node);
+	return rc;
+}
+
+bool attr_from_cache(struct client *client, struct node *node, struct client_entry *ret_entry)
+{
+	if (!lease_attr_ok(client, node))
+		return false;
+	struct attr attr = node->attr;
+	if (S_ISREG(attr.mode))
+		node_merge_attr(client, node, &attr);
+	*ret_entry = (struct client_entry){.attr = attr, .attr_ttl_ns = attr_ttl_ns(client, node)};
+	return true;
 }
 
 int attr_refresh(struct client *client, struct client_op *op, struct ino ino, struct client_entry *ret_entry)
 {
 	struct getattr_req req = {.ino = ino};
 	struct getattr_rep rep;
+	struct node *node = node_get(client, ino);
+	uint64_t asked = lease_asked(client);
 	int rc = session_mdt_call(client, ino, &(struct call){.op = OP_getattr, .req = &req, .rep = &rep, .who = op});
-	return rc < 0 ? rc : attr_to_entry(client, op, rep.attr, ret_entry);
+	if (rc == 0) {
+		lease_take(client, node, &rep.lease, &rep.attr, asked);
+		rc = attr_to_entry(client, op, rep.attr, ret_entry);
+	}
+	node_put(client, node);
+	return rc;
 }
 
 int client_getattr(struct client *client, struct client_op *op, struct ino ino, struct client_entry *ret_entry)
 {
+	struct node *node = node_find(client, ino);
+	if (node != NULL && attr_from_cache(client, node, ret_entry)) {
+		client->counters.attr_hits++;
+		return 0;
+	}
 	return attr_refresh(client, op, ino, ret_entry);
 }
 
@@ -196,24 +217,28 @@ static int relearn_size(struct client *client, struct client_op *op, struct node
 	return 0;
 }
 
-static int publish_once(struct client *client, struct client_op *op, struct node *node)
+/* last: nothing is written here from now on; a newer lease, asked for meanwhile, keeps its right. */
+static int publish_once(struct client *client, struct client_op *op, struct node *node, bool last)
 {
 	uint64_t dirtied = node->dirtied;
 	struct set_size_req req = {
 		.ino = node->ino,
-		.flags = SIZE_VALID,
+		.flags = (uint8_t)((node->dirty ? SIZE_VALID : 0) | (last ? SIZE_LAST_WRITER : 0)),
+		.lease_number = node->lease.number,
 		.size_gen = node->size_gen,
 		.size_bytes = node->size_bytes,
 		.mtime_ns = node->mtime_ns,
 		.blocks = node->blocks,
 	};
 	struct set_size_rep rep;
+	if (last)
+		lease_set_data_mode(client, node, lease_kept(node->lease.data_mode, LEASE_PR));
 	int rc = session_mdt_call(client, node->ino, &(struct call){.op = OP_set_size, .req = &req, .rep = &rep, .who = op});
 	if (rc == -ERR_stale_layout)
 		return relearn_size(client, op, node);
 	/* EPERM: by the MDT's books we do not write to it any more, so that it does not want to know. */
-	bool gone = rc == -ENOENT || rc == -ESTALE || rc == -EPERM;
-	if (rc < 0 && !gone)
+	bool gone = rc == -ENOENT || rc == -ESTALE;
+	if (rc < 0 && !gone && rc != -EPERM)
 		return rc;
 	if (node->dirty && (gone || node->dirtied == dirtied))
 		node_clean(client, node);
@@ -228,9 +253,28 @@ int attr_publish(struct client *client, struct client_op *op, struct node *node)
 	uint64_t dirtied = node->dirtied; /* later writes are not what we were asked for */
 	for (int i = 0; i < PUBLISH_TRIES_MAX && rc == 0 && node->dirty; i++) {
 		uint64_t stale_before = client->counters.stale_sizes;
-		rc = publish_once(client, op, node);
+		rc = publish_once(client, op, node, false);
 		if (client->counters.stale_sizes == stale_before && node->dirtied != dirtied)
 			break;
+	}
+	publish_unlock(node);
+	node_put(client, node);
+	return rc;
+}
+
+int attr_end_write(struct client *client, struct node *node)
+{
+	int rc = 0;
+	node->users++;
+	publish_lock(client, node);
+	for (int i = 0; i < PUBLISH_TRIES_MAX && rc == 0; i++) {
+		/* Somebody may have begun to write while we waited for our turn: then it ends another time. */
+		bool ends = node->writers == 0 && node->writers_opening == 0 && node->writes_running == 0 && !node->giving && !node->truncating;
+		uint64_t stale_before = client->counters.stale_sizes;
+		if (ends)
+			rc = publish_once(client, NULL, node, true);
+		if (!ends || client->counters.stale_sizes == stale_before)
+			break; /* else the size was one of before a truncation, and the end was not heard: with the new one again */
 	}
 	publish_unlock(node);
 	node_put(client, node);
@@ -348,11 +392,13 @@ int client_setattr(struct client *client, struct client_op *op, struct ino ino, 
 {
 	bool size = (set->valid & SET_SIZE) != 0, mtime = (set->valid & (SET_MTIME | SET_MTIME_NOW)) != 0;
 	struct setattr_rep rep;
+	uint64_t asked = 0;
 	if (set->file != NULL && set->file->lost)
 		return fail(EIO);
 	if (size && set->size_bytes > INT64_MAX)
 		return fail(EFBIG);
 	struct node *node = node_get(client, ino);
+	uint64_t stamp = lease_change_begin(client, node);
 	int rc = 0;
 	if (size) {
 		rc = attr_truncate_begin(client, op, node);
@@ -370,6 +416,9 @@ int client_setattr(struct client *client, struct client_op *op, struct ino ino, 
 	} else {
 		rc = setattr_locked(client, op, node, set, &rep);
 	}
+	asked = lease_change_end(client, node, stamp);
+	if (rc == 0)
+		lease_take(client, node, &rep.lease, &rep.attr, asked);
 	if (rc == 0)
 		rc = attr_to_entry(client, op, rep.attr, ret_entry);
 	node_put(client, node);

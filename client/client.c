@@ -7,9 +7,9 @@
 #define LEAVE_RETRY_NS   (50 * NS_PER_MS)
 #define END_GRACE_NS     (1 * NS_PER_S) /* for tasks to notice that all is over */
 
-enum { BUFFERS_DEFAULT = 160, INLINE_BYTES_DEFAULT = 16 * 1024 };
+enum { LEASES_DEFAULT = 131072, LEASE_RETURNS = 512, BUFFERS_DEFAULT = 160, INLINE_BYTES_DEFAULT = 16 * 1024 };
 #define UNSTABLE_BYTES_DEFAULT (96 * MIB)
-#define TTL_DEFAULT_NS         (500 * NS_PER_MS)
+#define TTL_DEFAULT_NS         (1 * NS_PER_S)
 
 static void apply_defaults(struct client_conf *conf)
 {
@@ -24,6 +24,8 @@ static void apply_defaults(struct client_conf *conf)
 		conf->attempt_ns = ATTEMPT_NS_DEFAULT;
 	if (conf->attr_ttl_ns == 0)
 		conf->attr_ttl_ns = TTL_DEFAULT_NS;
+	if (conf->leases_max == 0)
+		conf->leases_max = LEASES_DEFAULT;
 	if (conf->entry_ttl_ns == 0)
 		conf->entry_ttl_ns = TTL_DEFAULT_NS;
 }
@@ -34,6 +36,10 @@ static void init_containers(struct client *client)
 	list_init(&client->opnos);
 	list_init(&client->dirty_nodes);
 	list_init(&client->uobjects_by_age);
+	list_init(&client->leased_nodes);
+	list_init(&client->writing_nodes);
+	list_init(&client->lease_tombs);
+	list_init(&client->lease_calls);
 	map_init(&client->nodes);
 	map_init(&client->uobjects);
 	waitq_init(&client->joined_q);
@@ -46,7 +52,7 @@ static void init_containers(struct client *client)
 
 struct client *client_new(struct env *env, const struct client_conf *conf)
 {
-	static const struct rpc_server_ops ops = {.newer_epoch = session_newer_epoch};
+	static const struct rpc_server_ops ops = {.serve = client_serve, .newer_epoch = session_newer_epoch};
 	struct client *client = mem_alloc(sizeof(*client));
 	client->env = env;
 	client->conf = *conf;
@@ -57,11 +63,14 @@ struct client *client_new(struct env *env, const struct client_conf *conf)
 	client->mountpoint = mem_strdup(conf->mountpoint != NULL ? conf->mountpoint : "");
 	init_containers(client);
 	client->next_opno = client->next_handle = 1;
+	client->changes = 1;
+	client->returns = mem_alloc(LEASE_RETURNS * sizeof(client->returns[0]));
 	client->uuid_hi = env_random_u64(env);
 	client->uuid_lo = env_random_u64(env);
 	client->identity = (struct rpc_identity){.role = ROLE_CLIENT, .boot = env_random_u64(env), .lowest = client->next_opno};
 	client->rpc = rpc_new(env, &client->identity, &ops, client, NULL);
 	client->mgs = rpc_peer_new(client->rpc, client->mgs_address);
+	(void)node_get(client, INO_ROOT); /* the kernel has it for as long as the mount lives, without ever having looked it up */
 	return client;
 }
 
@@ -161,6 +170,7 @@ static void free_nodes(struct client *client)
 		while ((link = list_pop_front(&node->files)) != NULL)
 			mem_free(CONTAINER_OF(link, struct client_file, node_link));
 		map_remove(&client->nodes, &node->node);
+		dircache_free(client, node);
 		mem_free(node->layout);
 		mem_free(node);
 	}
@@ -185,6 +195,8 @@ void client_free(struct client *client)
 		client->env->net->ops->mr_close(client->slab_mr);
 	mem_free(client->slab);
 	mem_free(client->bufs);
+	lease_tombs_clear(client);
+	mem_free(client->returns);
 	cmap_free(client->map);
 	mem_free(client->mgs_address);
 	mem_free(client->fsname);

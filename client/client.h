@@ -27,7 +27,8 @@ struct client_conf {
 	uint64_t unstable_bytes_max; /* written but not committed data kept for replay; 0: 96 MiB */
 	uint32_t inline_bytes_max;   /* data up to this travels inside messages; 0: 16 KiB; at most 64 KiB */
 	uint64_t attempt_ns;         /* how long one copy of a call waits for its answer before another is sent; 0: 5 s */
-	uint64_t attr_ttl_ns, entry_ttl_ns; /* that the kernel may cache; 0: 500 ms */
+	uint64_t attr_ttl_ns, entry_ttl_ns; /* that the kernel may cache what we hold a lease on; 0: 1 s */
+	uint32_t leases_max;         /* inodes that leases are held on; 0: 131072 */
 	struct log *log;         /* may be NULL */
 };
 
@@ -49,7 +50,12 @@ struct client_op {
 	bool interrupted;      /* a signal is pending: waits end with EINTR where nothing was sent yet */
 	bool killed;           /* the process is dying: mutations already sent, but for opens, are abandoned too: they happen or not */
 	bool is_admin;         /* calls of the mount itself */
+	bool fills_pages;      /* of a read: what it gets goes to the kernel's page cache, whose pages are locked until it is answered */
+	bool from_pages;       /* of a write: from the kernel's page cache, likewise */
+	struct node *reading;  /* set by a read that fills pages: client_op_done follows */
 };
+/* The answer of a read has been handed to the kernel (or could not be). Does not park. Needed when op->reading is set; harmless else. */
+void client_op_done(struct client *client, struct client_op *op);
 /* From another task or a source of the same loop. */
 void client_op_interrupt(struct client_op *op, bool killed);
 
@@ -72,6 +78,7 @@ void client_buf_on_free(struct client *client, void (*fn)(void *ctx), void *ctx)
 
 /* ---- names and inodes ----------------------------------------------------------------------------------------- */
 /* Those that return an entry count one lookup on its inode, given back by client_forget. */
+/* ENOENT: ret_entry->entry_ttl_ns says for how long the name may be taken to be absent. */
 int client_lookup(struct client *client, struct client_op *op, struct ino parent, struct str name, struct client_entry *ret_entry);
 void client_forget(struct client *client, struct ino ino, uint64_t lookups); /* does not park */
 int client_getattr(struct client *client, struct client_op *op, struct ino ino, struct client_entry *ret_entry);
@@ -132,6 +139,8 @@ int client_create(struct client *client, struct client_op *op, struct ino parent
 		  struct client_entry *ret_entry, struct client_file **ret_file);
 struct ino client_file_ino(const struct client_file *file);
 uint32_t client_file_flags(const struct client_file *file);
+/* May pages that the kernel has of it be used? They were read under the lease that we still hold. */
+bool client_file_keeps_cache(const struct client_file *file);
 /* Up to len (CLIENT_BUF_BYTES at most) bytes from offset into buf at its start; returns how many: fewer only at the end of the file. */
 int64_t client_read(struct client *client, struct client_op *op, struct client_file *file, uint64_t offset, struct client_buf *buf,
 		    size_t len);
@@ -163,6 +172,16 @@ struct client_counters {
 	uint64_t abandoned;           /* sent mutations whose caller was killed */
 	uint64_t commits;
 	uint64_t group_fetches;       /* answers that needed supplementary groups */
+	uint64_t attr_hits, name_hits, list_hits, open_hits; /* answered from what we hold leases on, without a call */
+	uint64_t recalls;             /* leases asked back */
+	uint64_t recalls_crossed_read;   /* while a read that fills pages was running */
+	uint64_t recalls_crossed_lookup; /* while a question about names of that directory was running */
+	uint64_t grants_void;         /* answers whose grant had been recalled before they came */
+	uint64_t page_invalidations, page_invalidations_again; /* of ranges; again: a read had come in between */
+	uint64_t reads_held;          /* until a lease was given back: their range was done */
+	uint64_t epochs, timeouts_run_down; /* how entries were taken from the kernel */
+	uint64_t leases_returned;     /* unused ones */
+	uint64_t opens_told;          /* files opened without a call that the MDT had to know of */
 };
 const struct client_counters *client_counters(const struct client *client);
 uint64_t client_id(const struct client *client);

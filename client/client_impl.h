@@ -4,6 +4,7 @@
 #define STRIA_CLIENT_CLIENT_IMPL_H
 
 #include "client/client.h"
+#include "client/lease.h"
 #include "common/base/check.h"
 #include "common/base/crc.h"
 #include "common/base/list.h"
@@ -12,6 +13,7 @@
 #include "common/cluster/layout.h"
 #include "common/core/loop.h"
 #include "common/core/rpc.h"
+#include "proto/rows.h"
 
 struct client_buf {
 	struct client_buf *next_free;
@@ -80,6 +82,35 @@ struct node {
 	bool size_known;
 	bool dirty;                 /* not published */
 	bool sole_writer;           /* nobody else writes, as of the last attributes */
+	/* leases (lease*.c) */
+	struct lease lease;         /* what we hold; number 0: nothing */
+	struct list_node leased_link; /* client.leased_nodes, if number is not 0 */
+	uint64_t recalled;          /* grants up to this number are void */
+	bool attr_valid;
+	struct attr attr;           /* as the MDT said, and as our own writes have changed it */
+	uint64_t changed_at;        /* client.changes when a change of ours last began or ended */
+	uint32_t changing;          /* changes of ours under way */
+	uint64_t told_ns;           /* until then the kernel may use attributes, or entries of the directory, that we told it */
+	uint64_t told_plus_ns;      /* of those, entries that came with READDIRPLUS */
+	struct dircache *names;     /* of a directory; NULL: nothing is known */
+	uint32_t asking_names;      /* questions about names in it under way */
+	uint32_t giving_attr, giving_dir; /* tasks that take attributes and entries from the kernel: they still count as held */
+	bool giving;                /* the data lease is being given back */
+	uint8_t giving_keep;        /* what of it may be kept */
+	struct client *giving_client; /* whose node it is, for the task that gives */
+	bool pages;                 /* the kernel may have pages of it */
+	uint32_t reads_filling;     /* reads whose pages are locked in the kernel */
+	uint64_t reads_filled;      /* counts those that ended */
+	bool dropping;              /* while giving: the kernel is dropping its pages */
+	bool fills_held;            /* while giving: the kernel's pages are gone for good, reads that would fill them wait */
+	bool getting;               /* a task asks for a data lease */
+	int get_rc;                 /* of the last one */
+	uint64_t get_count;         /* counts ended ones */
+	uint32_t local_opens;       /* files opened without a call */
+	uint64_t told_handle;       /* under which the MDT was told of them; 0: was not */
+	bool settling;              /* a task makes what was written stable, to give the right to write back */
+	uint64_t written_ns;        /* when the last write ended */
+	struct list_node writing_link; /* client.writing_nodes, while it may write */
 	struct list_node dirty_link;
 	uint64_t size_bytes, blocks;
 	uint32_t size_gen;
@@ -87,9 +118,8 @@ struct node {
 	uint64_t dirtied;           /* counts writes: a publication that was overtaken leaves it dirty */
 	uint32_t writes_running;
 	uint32_t writers_opening;   /* opens to write without an answer yet */
-	uint32_t writers_closing;   /* closes that say SIZE_LAST_WRITER, without an answer yet */
 	bool truncating, publishing, appending; /* one task at a time each */
-	struct waitq changed;       /* one of the above ended, or writes_running fell to 0 */
+	struct waitq changed;       /* one of the above or below ended, or writes_running fell to 0 */
 	int error;                  /* of background work; told once per open file */
 	uint64_t error_seq;
 };
@@ -102,6 +132,7 @@ struct client_file {
 	uint32_t flags;
 	uint64_t error_seq;         /* node errors up to here were told */
 	bool lost;                  /* we were evicted: EIO */
+	bool local;                 /* opened without a call, by our lease */
 	bool closed;                /* by client_stop: only memory is left */
 };
 
@@ -122,6 +153,17 @@ struct client {
 	struct list targets;
 	uint64_t uuid_hi, uuid_lo;
 	uint64_t lease_ns;
+	uint64_t live_until_ns;     /* our life lease, counted from when the renewal was sent */
+	uint64_t changes;           /* begun and ended changes of this mount's own */
+	struct list leased_nodes;   /* node.leased_link, in order of first grants */
+	struct list writing_nodes;  /* node.writing_link */
+	struct list lease_tombs;    /* struct lease_tomb */
+	struct list lease_calls;    /* struct lease_call, in order of their beginnings */
+	uint64_t lease_calls_begun;
+	struct lease_row *returns;  /* leases to be given back */
+	uint32_t return_count;
+	bool no_epochs;             /* this kernel cannot be told to ask for all entries anew */
+	size_t name_count;          /* in all directories' caches */
 	int64_t mdt_offset_ns;      /* MDT time minus our clock since boot, which nobody sets: our time of day may jump */
 	bool joined, rejoining, refreshing;
 	bool stopping;              /* no new work of applications */
@@ -159,7 +201,7 @@ struct call {
 	const void *req;
 	void *rep;
 	struct arena *arena;   /* of the reply's strings; may be NULL */
-	struct cred *cred;     /* inside req: gets groups when the answer depends on them; NULL: there is none */
+	struct cred *cred;     /* inside req: get_count groups when the answer depends on them; NULL: there is none */
 	uint32_t bulk_len;
 	struct client_op *who; /* NULL: the mount itself, not interruptible */
 };
@@ -187,6 +229,9 @@ void session_end(struct client *client);
 struct cred session_cred(const struct client_op *op);
 int64_t session_mdt_now_ns(const struct client *client);
 
+/* ---- serve.c --------------------------------------------------------------------------------------------------- */
+int client_serve(void *ctx, struct rpc_call *call, const void *req, void *rep);
+
 /* ---- recover.c: what a restarted target is told --------------------------------------------------------------- */
 void recover_on_hello(void *ctx, struct rpc_peer *peer, const struct hello_rep *rep);
 /* A target that we had spoken to is gone: it may be starting, and waits for what only we can tell it. */
@@ -199,21 +244,71 @@ struct node *node_find(struct client *client, struct ino ino);
 /* With one more user. */
 struct node *node_get(struct client *client, struct ino ino);
 void node_put(struct client *client, struct node *node);
-/* The kernel gets to know it. */
+/* The kernel get_count to know it. */
 void node_count_lookup(struct client *client, struct ino ino);
 /* Merge what the MDT says with what we know better; sets *attr to what the kernel shall see. */
 void node_merge_attr(struct client *client, struct node *node, struct attr *attr);
 int node_set_layout(struct node *node, struct blob bytes);
 void node_written(struct client *client, struct node *node, uint64_t end, uint64_t bytes);
+/* What the MDT does not know yet of our writes. */
+void node_add_unpublished(const struct node *node, struct attr *attr);
 void node_set_error(struct node *node, int rc);
 /* Is what we know of the size all there is to know? */
 bool node_size_is_ours(const struct node *node);
 void node_clean(struct client *client, struct node *node);
 void node_mark_dirty(struct client *client, struct node *node);
 
+/* ---- lease.c, lease_data.c, lease_recall.c (see client/lease.h) ------------------------------------------------ */
+void lease_returner_task(void *arg);
+/* Every change of node->lease.data_mode. */
+void lease_set_data_mode(struct client *client, struct node *node, uint8_t mode);
+void lease_tombs_clear(struct client *client);
+/* A grant for an inode that had no node when it was recalled: void, too. */
+uint64_t lease_tomb_of(struct client *client, struct ino ino);
+/* Calls to MDTs, so that it is known when an answer of before a recall can come no more. */
+struct lease_call {
+	struct list_node link;
+	uint64_t began;
+};
+void lease_call_begin(struct client *client, struct lease_call *call);
+void lease_call_end(struct client *client, struct lease_call *call);
+
+/* ---- dircache.c ------------------------------------------------------------------------------------------------ */
+enum dircache_answer { DIRCACHE_UNKNOWN, DIRCACHE_THERE, DIRCACHE_ABSENT };
+enum dircache_answer dircache_find(const struct client *client, struct node *dir, struct str name, struct ino *ret_ino);
+/* Whatever was last known, valid or not: a guess. INO_NONE: nothing. */
+struct ino dircache_hint(struct node *dir, struct str name);
+/* What an answer said about a name (INO_NONE: it is not there), with the grant on the directory that came along. */
+void dircache_put(struct client *client, struct node *dir, struct str name, struct ino ino, uint64_t asked, const struct lease *lease);
+/* A change of ours of a name, after lease_change_begin of the directory; what it returns is for its end, before which lease_change_end comes. ino: what the
+ * name stands for now; NULL: not known. */
+uint64_t dircache_change_begin(struct client *client, struct node *dir, struct str name);
+void dircache_change_end(struct client *client, struct node *dir, struct str name, uint64_t generation, const struct ino *ino);
+/* A listing, built from the first entry to the last by consecutive answers. */
+void dircache_list_put(struct client *client, struct node *dir, uint64_t after, const struct dirent_row *row, uint64_t asked,
+		       const struct lease *lease);
+void dircache_list_end(struct client *client, struct node *dir, uint64_t after, struct ino parent, uint64_t asked,
+		       const struct lease *lease);
+/* The directory was made by us: it is empty. */
+void dircache_is_empty(struct client *client, struct node *dir);
+struct dircache_entry {
+	uint64_t cookie;
+	struct ino ino;
+	uint8_t type;
+	struct str name;
+};
+/* Its whole listing, ascending by cookie; NULL: not known. Borrowed until the next park. */
+const struct dircache_entry *dircache_list(const struct client *client, const struct node *dir, size_t *ret_count, struct ino *ret_parent);
+void dircache_clear(struct client *client, struct node *dir);
+void dircache_free(struct client *client, struct node *dir);
+
 /* ---- attr.c --------------------------------------------------------------------------------------------------- */
 /* Fill in a reply for the kernel: merge, glimpse if need be, times to live. Parks. */
 int attr_to_entry(struct client *client, struct client_op *op, struct attr attr, struct client_entry *ret_entry);
+/* The same from what we hold a lease on; false: nothing usable. Does not park. */
+bool attr_from_cache(struct client *client, struct node *node, struct client_entry *ret_entry);
+/* Say that nothing is written here any more: the right to write goes. Parks. */
+int attr_end_write(struct client *client, struct node *node);
 /* Publish size and mtime if dirty. Parks. */
 int attr_publish(struct client *client, struct client_op *op, struct node *node);
 int attr_publish_all(struct client *client, struct client_op *op);
@@ -225,6 +320,10 @@ int attr_refresh_layout(struct client *client, struct client_op *op, struct node
  * attributes after it, or NULL if it failed. */
 int attr_truncate_begin(struct client *client, struct client_op *op, struct node *node);
 void attr_truncate_end(struct client *client, struct node *node, const struct attr *attr);
+
+/* ---- names.c --------------------------------------------------------------------------------------------------- */
+/* For how long the kernel may use an entry of the directory; it is told. */
+uint64_t names_entry_ttl_ns(struct client *client, struct node *dir);
 
 /* ---- file.c ---------------------------------------------------------------------------------------------------- */
 /* Give back every open without freeing it: for client_stop. */

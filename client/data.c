@@ -207,7 +207,8 @@ static int clip_at_size(struct transfer *transfer, bool ours_before, uint64_t si
 		return 0;
 	}
 	uint64_t size_bytes = node->size_bytes;
-	if (!node_size_is_ours(node)) {
+	/* A read with pages locked asks no MDT; one without a sure size is dropped with the lease that is being given back. */
+	if (!node_size_is_ours(node) && !transfer->op->fills_pages) {
 		struct client_entry entry;
 		int rc = attr_refresh(transfer->client, transfer->op, node->ino, &entry);
 		if (rc < 0)
@@ -219,6 +220,24 @@ static int clip_at_size(struct transfer *transfer, bool ours_before, uint64_t si
 	if (transfer->short_at < size_bytes)
 		return do_transfer(transfer);
 	return 0;
+}
+
+static int64_t read_leased(struct transfer *transfer)
+{
+	struct node *node = transfer->node;
+	bool ours = node_size_is_ours(node);
+	uint64_t size_bytes = node->size_bytes;
+	int rc = do_transfer(transfer);
+	if (rc < 0)
+		return rc;
+	if (transfer->short_at == UINT64_MAX)
+		return (int64_t)transfer->len;
+	rc = clip_at_size(transfer, ours, size_bytes, &size_bytes);
+	if (rc < 0)
+		return rc;
+	if (transfer->short_at == UINT64_MAX)
+		return (int64_t)transfer->len; /* it was read again, and by now it is full */
+	return size_bytes > transfer->offset ? (int64_t)min_u64(transfer->len, size_bytes - transfer->offset) : 0;
 }
 
 int64_t client_read(struct client *client, struct client_op *op, struct client_file *file, uint64_t offset, struct client_buf *buf,
@@ -241,19 +260,13 @@ int64_t client_read(struct client *client, struct client_op *op, struct client_f
 	};
 	if (transfer.len == 0)
 		return 0;
-	bool ours = node_size_is_ours(file->node);
-	uint64_t size_bytes = file->node->size_bytes;
-	int rc = do_transfer(&transfer);
+	enum lease_need need = op->fills_pages ? NEED_FILL : NEED_READ;
+	int rc = lease_data_enter(client, op, file->node, need);
 	if (rc < 0)
 		return rc;
-	if (transfer.short_at == UINT64_MAX)
-		return (int64_t)transfer.len;
-	rc = clip_at_size(&transfer, ours, size_bytes, &size_bytes);
-	if (rc < 0)
-		return rc;
-	if (transfer.short_at == UINT64_MAX)
-		return (int64_t)transfer.len; /* it was read again, and by now it is full */
-	return size_bytes > offset ? (int64_t)min_u64(transfer.len, size_bytes - offset) : 0;
+	int64_t done = read_leased(&transfer);
+	lease_data_leave(client, op, file->node, need);
+	return done;
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
@@ -263,17 +276,35 @@ static void wait_for_change(struct client *client, struct node *node)
 	(void)waitq_wait(&node->changed, client_loop(client), UINT64_MAX); /* whoever set the flag clears it */
 }
 
-/* Where an append goes: the end as of now. Parks only if others write too. */
-static int find_end(struct client *client, struct client_op *op, struct node *node, uint64_t *ret_offset)
+static enum lease_need need_of(const struct client_op *op, const struct client_file *file)
 {
-	if (!node_size_is_ours(node)) {
-		struct client_entry entry;
-		int rc = attr_refresh(client, op, node->ino, &entry);
+	if (op->from_pages)
+		return NEED_PAGES_OUT;
+	return (file->flags & OPEN_APPEND) != 0 ? NEED_APPEND : NEED_WRITE;
+}
+
+/* Under a lease, at the file's end if it appends. Nothing that counts as a running write asks an MDT: whoever recalls waits for it. Parks. */
+static int enter_write(struct client *client, struct client_op *op, struct client_file *file, uint64_t *offset)
+{
+	struct node *node = file->node;
+	enum lease_need need = need_of(op, file);
+	for (;;) {
+		while (node->truncating)
+			wait_for_change(client, node);
+		int rc = lease_data_enter(client, op, node, need);
 		if (rc < 0)
 			return rc;
-		node->size_bytes = max_u64(node->size_bytes, entry.attr.size_bytes);
+		bool at_end = need != NEED_APPEND || node_size_is_ours(node);
+		if (!node->truncating && at_end)
+			break;
+		lease_data_leave(client, op, node, need);
+		struct client_entry entry;
+		rc = at_end ? 0 : attr_refresh(client, op, node->ino, &entry);
+		if (rc < 0)
+			return rc;
 	}
-	*ret_offset = node->size_bytes;
+	if (need == NEED_APPEND)
+		*offset = node->size_bytes;
 	return 0;
 }
 
@@ -281,39 +312,31 @@ static int find_end(struct client *client, struct client_op *op, struct node *no
 static int write_begin(struct client *client, struct client_op *op, struct client_file *file, uint64_t *offset)
 {
 	struct node *node = file->node;
-	bool append = (file->flags & OPEN_APPEND) != 0;
+	bool append = (file->flags & OPEN_APPEND) != 0 && !op->from_pages;
 	while (append && node->appending)
 		wait_for_change(client, node);
 	if (append)
 		node->appending = true;
-	int rc = 0;
-	do {
-		while (node->truncating)
-			wait_for_change(client, node);
-		if (append)
-			rc = find_end(client, op, node, offset);
-	} while (rc == 0 && node->truncating);
-	if (rc == 0 && file->lost)
+	int rc = enter_write(client, op, file, offset);
+	if (rc == 0 && file->lost) {
+		lease_data_leave(client, op, node, need_of(op, file));
 		rc = fail(EIO);
-	if (rc < 0) {
-		if (append) {
-			node->appending = false;
-			waitq_wake_all(&node->changed);
-		}
-		return rc;
 	}
-	node->writes_running++;
-	return 0;
+	if (rc < 0 && append) {
+		node->appending = false;
+		waitq_wake_all(&node->changed);
+	}
+	return rc;
 }
 
-static void write_end(struct client_file *file)
+static void write_end(struct client *client, struct client_op *op, struct client_file *file)
 {
 	struct node *node = file->node;
-	if ((file->flags & OPEN_APPEND) != 0)
+	if ((file->flags & OPEN_APPEND) != 0 && !op->from_pages) {
 		node->appending = false;
-	node->writes_running--;
-	if (node->writes_running == 0 || (file->flags & OPEN_APPEND) != 0)
 		waitq_wake_all(&node->changed);
+	}
+	lease_data_leave(client, op, node, need_of(op, file));
 }
 
 int64_t client_write(struct client *client, struct client_op *op, struct client_file *file, uint64_t offset, struct client_buf *buf,
@@ -330,6 +353,7 @@ int64_t client_write(struct client *client, struct client_op *op, struct client_
 	int rc = write_begin(client, op, file, &offset);
 	if (rc < 0)
 		return rc;
+	uint64_t filled = file->node->reads_filled;
 	struct transfer transfer = {
 		.client = client,
 		.op = op,
@@ -349,6 +373,9 @@ int64_t client_write(struct client *client, struct client_op *op, struct client_
 		rc = fail(EIO); /* evicted meanwhile: the data went with the rest */
 	if (rc == 0)
 		node_written(client, file->node, offset + len, len);
-	write_end(file);
+	/* The kernel has dropped the range's pages before it sent this: what was read since may be from before. */
+	if (!op->from_pages && (file->node->reads_filled != filled || file->node->reads_filling > 0))
+		lease_drop_own_pages(client, file->node, offset, len);
+	write_end(client, op, file);
 	return rc < 0 ? rc : (int64_t)len;
 }

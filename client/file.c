@@ -2,6 +2,8 @@
  * Open files: opened at the MDT under a handle of our choice, closed in the background, told of errors once each. */
 #include "client/client_impl.h"
 
+#include <sys/stat.h>
+
 static void wait_for_change(struct client *client, struct node *node)
 {
 	(void)waitq_wait(&node->changed, client_loop(client), UINT64_MAX); /* whoever set the flag clears it */
@@ -10,6 +12,11 @@ static void wait_for_change(struct client *client, struct node *node)
 struct ino client_file_ino(const struct client_file *file)
 {
 	return file->node->ino;
+}
+
+bool client_file_keeps_cache(const struct client_file *file)
+{
+	return lease_caches(file->node->lease.data_mode) && !file->node->giving && lease_is_live(file->client);
 }
 
 uint32_t client_file_flags(const struct client_file *file)
@@ -41,12 +48,15 @@ static void file_register(struct client_file *file, struct node *node)
 
 /* After the reply: layout, attributes, and what a restart of the MDT in between may have made it forget. Parks. */
 static int file_opened(struct client *client, struct client_op *op, struct client_file *file, struct blob layout,
-		       const struct attr *attr, uint64_t boot_before, uint64_t client_before, struct client_entry *ret_entry)
+		       const struct attr *attr, const struct lease *lease, uint64_t asked, uint64_t boot_before,
+		       uint64_t client_before, struct client_entry *ret_entry)
 {
 	struct node *node = file->node;
 	if (client->identity.client != client_before)
 		file->lost = true; /* evicted while the answer was on its way */
 	int rc = node_set_layout(node, layout);
+	if (rc == 0)
+		lease_take(client, node, lease, attr, asked);
 	if (rc == 0)
 		rc = attr_to_entry(client, op, *attr, ret_entry);
 	if (!file->lost && session_target_boot(client, TARGET_MDT, cmap_mdt_of(client->map, node->ino)) != boot_before)
@@ -59,14 +69,11 @@ static uint64_t boot_of_mdt(struct client *client, struct ino ino)
 	return client->map != NULL ? session_target_boot(client, TARGET_MDT, cmap_mdt_of(client->map, ino)) : 0;
 }
 
-static void open_begin(struct client *client, struct node *node, uint32_t flags)
+static void open_begin(struct node *node, uint32_t flags)
 {
 	if ((flags & OPEN_WRITE) == 0)
 		return;
-	/* A close that says "the last writer" must not overtake us, nor we it. */
-	while (node->writers_closing > 0)
-		wait_for_change(client, node);
-	node->writers_opening++;
+	node->writers_opening++; /* the right to write does not end meanwhile */
 }
 
 static void open_end(struct node *node, uint32_t flags)
@@ -75,14 +82,34 @@ static void open_end(struct node *node, uint32_t flags)
 		node->writers_opening--;
 }
 
+/* With a lease on its attributes nobody removes the file, or changes who may read it, without asking us: then the MDT need not know. */
+static bool open_locally(struct client *client, struct node *node, struct client_file *file)
+{
+	if (file->flags != OPEN_READ || !lease_attr_ok(client, node) || !S_ISREG(node->attr.mode) || node->layout == NULL ||
+	    node->layout->gen < node->attr.layout_gen || node->attr.nlink == 0)
+		return false;
+	file->local = true;
+	node->local_opens++;
+	client->counters.open_hits++;
+	file_register(file, node);
+	return true;
+}
+
 int client_open(struct client *client, struct client_op *op, struct ino ino, uint32_t flags, struct client_file **ret_file)
 {
 	struct client_file *file = file_new(client, flags);
 	struct node *node = node_get(client, ino);
 	bool truncates = (flags & OPEN_TRUNC) != 0;
+	uint64_t asked = lease_asked(client), stamp = 0;
 	CLEANUP(arena_fini) struct arena arena;
 	arena_init(&arena);
-	open_begin(client, node, flags);
+	if (open_locally(client, node, file)) {
+		*ret_file = file;
+		return 0;
+	}
+	open_begin(node, flags);
+	if (truncates)
+		stamp = lease_change_begin(client, node);
 	int rc = truncates ? attr_truncate_begin(client, op, node) : 0;
 	if (rc < 0)
 		goto failed;
@@ -91,14 +118,17 @@ int client_open(struct client *client, struct client_op *op, struct ino ino, uin
 	uint64_t boot = boot_of_mdt(client, ino), id = client->identity.client;
 	rc = session_mdt_call(client, ino,
 			      &(struct call){.op = OP_open, .req = &req, .rep = &rep, .arena = &arena, .cred = &req.cred, .who = op});
-	if (truncates)
+	if (truncates) {
 		attr_truncate_end(client, node, rc == 0 ? &rep.attr : NULL);
+		asked = lease_change_end(client, node, stamp);
+		stamp = 0;
+	}
 	if (rc < 0)
 		goto failed;
 	open_end(node, flags);
 	file_register(file, node);
 	struct client_entry entry;
-	rc = file_opened(client, op, file, rep.layout, &rep.attr, boot, id, &entry);
+	rc = file_opened(client, op, file, rep.layout, &rep.attr, &rep.lease, asked, boot, id, &entry);
 	if (rc < 0) {
 		client_release(client, file);
 		return rc;
@@ -106,6 +136,8 @@ int client_open(struct client *client, struct client_op *op, struct ino ino, uin
 	*ret_file = file;
 	return 0;
 failed:
+	if (stamp != 0)
+		(void)lease_change_end(client, node, stamp);
 	open_end(node, flags);
 	node_put(client, node);
 	mem_free(file);
@@ -127,22 +159,33 @@ int client_create(struct client *client, struct client_op *op, struct ino parent
 		.handle = file->handle,
 	};
 	struct create_rep rep;
-	uint64_t boot = boot_of_mdt(client, parent), id = client->identity.client;
+	uint64_t boot = boot_of_mdt(client, parent), id = client->identity.client, asked = lease_asked(client);
+	struct node *dir = node_get(client, parent);
+	uint64_t stamp = lease_change_begin(client, dir), generation = dircache_change_begin(client, dir, name);
 	int rc = session_mdt_call(client, parent,
 				  &(struct call){.op = OP_create, .req = &req, .rep = &rep, .arena = &arena, .cred = &req.cred, .who = op});
+	(void)lease_change_end(client, dir, stamp); /* the directory's attributes are asked for */
+	dircache_change_end(client, dir, name, generation, rc == 0 ? &rep.attr.ino : NULL);
 	if (rc < 0) {
+		node_put(client, dir);
 		mem_free(file);
 		return rc;
 	}
-	file_register(file, node_get(client, rep.attr.ino));
-	rc = file_opened(client, op, file, rep.layout, &rep.attr, boot, id, ret_entry);
-	if (rc < 0) {
+	/* One that was there and has been cut off: what we knew of it is over. */
+	struct node *node = node_get(client, rep.attr.ino);
+	if (!rep.created && (flags & OPEN_TRUNC) != 0)
+		asked = lease_change_end(client, node, lease_change_begin(client, node));
+	file_register(file, node);
+	rc = file_opened(client, op, file, rep.layout, &rep.attr, &rep.lease, asked, boot, id, ret_entry);
+	if (rc == 0) {
+		node_count_lookup(client, rep.attr.ino);
+		ret_entry->entry_ttl_ns = names_entry_ttl_ns(client, dir);
+		*ret_file = file;
+	} else {
 		client_release(client, file);
-		return rc;
 	}
-	node_count_lookup(client, rep.attr.ino);
-	*ret_file = file;
-	return 0;
+	node_put(client, dir);
+	return rc;
 }
 
 /* ---- closing ------------------------------------------------------------------------------------------------------ */
@@ -178,10 +221,8 @@ static void close_publishing(struct closing *closing)
 	while (node->publishing || node->truncating)
 		wait_for_change(client, node);
 	node->publishing = true;
-	bool last = node->writers == 0 && node->writers_opening == 0;
 	uint64_t dirtied = node->dirtied;
-	node->writers_closing += last;
-	int rc = send_close(closing, (uint8_t)((node->dirty ? SIZE_VALID : 0) | (last ? SIZE_LAST_WRITER : 0)));
+	int rc = send_close(closing, node->dirty ? SIZE_VALID : 0); /* the right to write ends later, when all is stable: see lease_data.c */
 	bool stale = rc == -ERR_stale_layout;
 	bool gone = rc == -ENOENT || rc == -ESTALE;
 	if (node->dirty && (gone || (rc == 0 && node->dirtied == dirtied)))
@@ -191,10 +232,8 @@ static void close_publishing(struct closing *closing)
 	if (stale && node->dirty && closing->client_id == client->identity.client) {
 		/* Truncated by somebody else meanwhile: learn the new size, then close without one. */
 		(void)attr_publish(client, NULL, node);
-		(void)send_close(closing, last ? SIZE_LAST_WRITER : 0);
+		(void)send_close(closing, 0);
 	}
-	node->writers_closing -= last;
-	waitq_wake_all(&node->changed);
 }
 
 static void close_task(void *arg)
@@ -212,6 +251,20 @@ static void close_task(void *arg)
 	session_task_done(client);
 }
 
+/* The MDT knows of files opened without a call only when it had to be told. Takes over a user of the node. */
+static void close_local(struct client *client, struct node *node)
+{
+	node->local_opens--;
+	if (node->local_opens > 0 || node->told_handle == 0 || client->ended) {
+		node_put(client, node);
+		return;
+	}
+	struct closing *closing = mem_alloc(sizeof(*closing));
+	*closing = (struct closing){client, node, node->told_handle, client->identity.client, false};
+	node->told_handle = 0;
+	session_spawn(client, "close", close_task, closing);
+}
+
 /* Takes the file off its node; its user goes over to the task. */
 static void close_start(struct client *client, struct client_file *file)
 {
@@ -219,6 +272,10 @@ static void close_start(struct client *client, struct client_file *file)
 	list_remove(&file->node_link);
 	if (file->flags & OPEN_WRITE)
 		node->writers--;
+	if (file->local) {
+		close_local(client, node);
+		return;
+	}
 	if (file->lost || client->ended) {
 		node_put(client, node);
 		return;

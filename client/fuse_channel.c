@@ -166,9 +166,11 @@ static void log_failure(const struct fuse_request *req, int rc, const char *did)
 
 static void answer(struct fuse_request *req, int rc)
 {
+	struct client *client = req->channel->conf.client;
 	if (rc < 0 && (err_to_errno(rc) == EIO || err_to_errno(rc) == EPROTO))
 		log_failure(req, rc, "told the caller");
 	int sent = send_answer(req->channel, req->header.unique, rc, req->out, req->out_len);
+	client_op_done(client, &req->op); /* the kernel has it: its pages are unlocked */
 	if (sent == 0 || rc < 0)
 		return;
 	if (sent != -ENOENT && sent != -ENODEV)

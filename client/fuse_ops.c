@@ -137,10 +137,15 @@ static int run_setattr(struct fuse_request *req)
 static int run_lookup(struct fuse_request *req)
 {
 	struct str name;
-	struct client_entry entry;
+	struct client_entry entry = {0};
 	int rc = fuse_take_text(req, &name);
 	if (rc == 0)
 		rc = client_lookup(req->channel->conf.client, &req->op, fuse_node(req), name, &entry);
+	if (rc == -ENOENT && entry.entry_ttl_ns > 0) {
+		/* an entry without an inode: the kernel may remember that there is none */
+		fuse_fill_entry(&entry, fuse_answer(req, sizeof(struct fuse_entry_out)));
+		return 0;
+	}
 	return answer_entry(req, rc, &entry);
 }
 

@@ -36,6 +36,8 @@ static void fill_open(struct fuse_request *req, struct client_file *file, uint32
 	req->opened = fuse_file_new(req->channel, file);
 	/* a read-only handle has no errors of writes to tell at close */
 	*out = (struct fuse_open_out){.fh = req->opened->id, .open_flags = (flags & OPEN_WRITE) != 0 ? FOPEN_DIRECT_IO : FOPEN_NOFLUSH};
+	if ((flags & OPEN_WRITE) == 0 && client_file_keeps_cache(file))
+		out->open_flags |= FOPEN_KEEP_CACHE; /* what pages there are were read under the lease that we still hold */
 }
 
 static bool has_set_id_bits(uint32_t mode)
@@ -116,6 +118,8 @@ int fuse_run_read(struct fuse_request *req)
 		return rc;
 	if (in->size > CLIENT_BUF_BYTES)
 		return fail(EINVAL);
+	/* Only what goes past the page cache names the owner of its locks: all else fills pages, which are locked until it is answered. */
+	req->op.fills_pages = (in->read_flags & FUSE_READ_LOCKOWNER) == 0;
 	req->out_buf = client_buf_get(req->channel->conf.client);
 	int64_t len = client_read(req->channel->conf.client, &req->op, file->file, in->offset, req->out_buf, in->size);
 	if (len < 0)
@@ -154,20 +158,6 @@ static int kill_suid_before_write(struct fuse_request *req, uint64_t file_id)
 	return 0;
 }
 
-/* Pages of a shared mapping go where they belong, also when the kernel writes them through a handle that appends. Parks. */
-static int64_t write_mapped_page(struct fuse_request *req, struct ino ino, const struct fuse_write_in *in, const uint8_t *data)
-{
-	struct client *client = req->channel->conf.client;
-	struct client_op admin = {.is_admin = true};
-	struct client_file *file = NULL;
-	int rc = client_open(client, &admin, ino, OPEN_WRITE, &file);
-	if (rc < 0)
-		return rc;
-	int64_t written = client_write(client, &req->op, file, in->offset, req->buf, data, in->size);
-	client_release(client, file);
-	return written;
-}
-
 int fuse_run_write(struct fuse_request *req)
 {
 	const struct fuse_write_in *in = fuse_take(req, sizeof(*in));
@@ -182,11 +172,9 @@ int fuse_run_write(struct fuse_request *req)
 		rc = take_file(req, in->fh, &file);
 	if (rc < 0)
 		return rc;
-	int64_t len;
-	if ((in->write_flags & FUSE_WRITE_CACHE) != 0 && (client_file_flags(file->file) & OPEN_APPEND) != 0)
-		len = write_mapped_page(req, client_file_ino(file->file), in, data);
-	else
-		len = client_write(req->channel->conf.client, &req->op, file->file, in->offset, req->buf, data, in->size);
+	/* Pages of a shared mapping go where they belong, also through a handle that appends. */
+	req->op.from_pages = (in->write_flags & FUSE_WRITE_CACHE) != 0;
+	int64_t len = client_write(req->channel->conf.client, &req->op, file->file, in->offset, req->buf, data, in->size);
 	if (len < 0)
 		return (int)len;
 	struct fuse_write_out *out = fuse_answer(req, sizeof(*out));

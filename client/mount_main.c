@@ -325,6 +325,7 @@ static int mount_session(struct mount *mount)
 	int flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return complain(mount, "the mount cannot be read", err_text(-errno));
+	mount->env.kcache = kcache_fuse_new(mount->env.loop, fd);
 	mount->channel = fuse_channel_new(
 		&(struct fuse_channel_conf){.fd = fd, .client = mount->client, .loop = mount->env.loop, .log = &mount->log});
 	return 0;
@@ -427,6 +428,7 @@ static int end(struct mount *mount)
 	if (mount->channel != NULL || loop_task_count(mount->env.loop) > 0)
 		_exit(status);
 	client_free(mount->client);
+	mount->env.kcache->ops->fini(mount->env.kcache);
 	threads_free(mount->threads);
 	mount->env.net->ops->fini(mount->env.net);
 	driver_free(mount->driver);

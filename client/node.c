@@ -21,16 +21,21 @@ static struct node *find_or_add(struct client *client, struct ino ino)
 	node->ino = ino;
 	list_init(&node->files);
 	list_node_init(&node->dirty_link);
+	list_node_init(&node->leased_link);
+	list_node_init(&node->writing_link);
 	waitq_init(&node->changed);
+	node->recalled = lease_tomb_of(client, ino);
 	map_insert(&client->nodes, &node->node, map_hash_u64(ino.v));
 	return node;
 }
 
 static void maybe_free(struct client *client, struct node *node)
 {
-	if (node->lookups > 0 || node->users > 0 || node->dirty)
+	if (node->lookups > 0 || node->users > 0 || node->dirty || lease_writes(node->lease.data_mode))
 		return;
 	CHECK(list_is_empty(&node->files));
+	lease_forget(client, node);
+	dircache_free(client, node);
 	map_remove(&client->nodes, &node->node);
 	mem_free(node->layout);
 	mem_free(node);
@@ -94,9 +99,21 @@ void node_mark_dirty(struct client *client, struct node *node)
 	list_push_back(&client->dirty_nodes, &node->dirty_link);
 }
 
+void node_add_unpublished(const struct node *node, struct attr *attr)
+{
+	if (!node->dirty || !node->size_known || attr->size_gen != node->size_gen)
+		return;
+	attr->size_bytes = max_u64(attr->size_bytes, node->size_bytes);
+	attr->blocks = max_u64(attr->blocks, node->blocks);
+	if (node->mtime_ns > attr->mtime_ns)
+		attr->mtime_ns = node->mtime_ns;
+	if (node->mtime_ns > attr->ctime_ns)
+		attr->ctime_ns = node->mtime_ns;
+}
+
 void node_clean(struct client *client, struct node *node)
 {
-	(void)client;
+	node->changed_at = ++client->changes; /* answers from before the publication do not know what it said */
 	node->dirty = false;
 	list_remove(&node->dirty_link);
 }
@@ -108,12 +125,21 @@ void node_written(struct client *client, struct node *node, uint64_t end, uint64
 	uint64_t full = round_up(node->size_bytes, 4096) / 512;
 	node->blocks = max_u64(node->blocks, min_u64(full, node->blocks + round_up(bytes, 4096) / 512));
 	node->mtime_ns = session_mdt_now_ns(client);
+	if (node->attr_valid) {
+		/* The same that the MDT will make of it. Its clock may be ahead of what we think: a write is never older than what came before it. */
+		struct attr *attr = &node->attr;
+		if (node->mtime_ns <= attr->ctime_ns)
+			node->mtime_ns = attr->ctime_ns + 1;
+		attr->size_bytes = max_u64(attr->size_bytes, node->size_bytes);
+		attr->blocks = max_u64(attr->blocks, node->blocks);
+		attr->mtime_ns = attr->ctime_ns = node->mtime_ns;
+	}
 	node_mark_dirty(client, node);
 }
 
 bool node_size_is_ours(const struct node *node)
 {
-	return node->size_known && node->sole_writer && (node->dirty || node->writers > 0);
+	return node->size_known && lease_caches(node->lease.data_mode);
 }
 
 void node_set_error(struct node *node, int rc)

@@ -32,6 +32,16 @@ static bool is_on(struct client *client, const struct target *target, struct ino
 	return client->map != NULL && cmap_mdt_of(client->map, ino) == target->index;
 }
 
+static struct reclaim_row *add_row(struct reclaim_row *rows, size_t *count, size_t *capacity, struct ino ino, uint64_t handle, uint32_t flags)
+{
+	if (*count == *capacity) {
+		*capacity = *capacity == 0 ? 64 : *capacity * 2;
+		rows = mem_realloc(rows, *capacity * sizeof(rows[0]));
+	}
+	rows[(*count)++] = (struct reclaim_row){ino, handle, flags & (OPEN_READ | OPEN_WRITE)};
+	return rows;
+}
+
 /* Tell all opens. The set may change while a message is under way: an open that comes later knows by itself (recover_reclaim_file). */
 static int reclaim_all(struct target *target)
 {
@@ -43,14 +53,11 @@ static int reclaim_all(struct target *target)
 		struct node *node = CONTAINER_OF(at, struct node, node);
 		list_for_each(link, &node->files) {
 			struct client_file *file = CONTAINER_OF(link, struct client_file, node_link);
-			if (file->lost || !is_on(client, target, node->ino))
-				continue;
-			if (count == capacity) {
-				capacity = capacity == 0 ? 64 : capacity * 2;
-				rows = mem_realloc(rows, capacity * sizeof(rows[0]));
-			}
-			rows[count++] = (struct reclaim_row){node->ino, file->handle, file->flags & (OPEN_READ | OPEN_WRITE)};
+			if (!file->lost && !file->local && is_on(client, target, node->ino))
+				rows = add_row(rows, &count, &capacity, node->ino, file->handle, file->flags);
 		}
+		if (node->told_handle != 0 && is_on(client, target, node->ino))
+			rows = add_row(rows, &count, &capacity, node->ino, node->told_handle, OPEN_READ);
 	}
 	struct reclaim *reclaim = mem_alloc(sizeof(*reclaim));
 	reclaim->out = wire_out(reclaim->bytes, sizeof(reclaim->bytes));
@@ -96,7 +103,9 @@ static void recover_task(void *arg)
 	struct client *client = target->client;
 	while (target->recovered_boot != target->boot && !client->ended) {
 		uint64_t boot = target->boot;
-		int rc = target->kind == TARGET_MDT ? reclaim_all(target) : replay_all(target);
+		int rc = target->kind == TARGET_MDT ? lease_reclaim(target) : replay_all(target);
+		if (rc == 0 && target->kind == TARGET_MDT)
+			rc = reclaim_all(target);
 		if (rc == 0) {
 			target->recovered_boot = boot;
 		} else if (rc == -ERR_evicted) {

@@ -321,7 +321,11 @@ int session_mdt_call(struct client *client, struct ino ino, const struct call *c
 	uint32_t mdt = client->map != NULL ? cmap_mdt_of(client->map, ino) : 0;
 	if (mdt == UINT32_MAX)
 		return fail(ESTALE); /* no such shard: the number was never ours */
-	return session_call(client, TARGET_MDT, mdt, call);
+	struct lease_call running;
+	lease_call_begin(client, &running);
+	int rc = session_call(client, TARGET_MDT, mdt, call);
+	lease_call_end(client, &running);
+	return rc;
 }
 
 void client_op_interrupt(struct client_op *op, bool killed)
@@ -333,6 +337,12 @@ void client_op_interrupt(struct client_op *op, bool killed)
 }
 
 /* ---- the client's life ----------------------------------------------------------------------------------------- */
+
+/* We were alive then, as far as the management service knows, which counts from later. The rest is for clocks that differ. */
+static void live_since(struct client *client, uint64_t sent_ns)
+{
+	client->live_until_ns = sent_ns + client->lease_ns - client->lease_ns / 10;
+}
 
 int session_join(struct client *client)
 {
@@ -347,10 +357,12 @@ int session_join(struct client *client)
 	uint64_t backoff_ns = BACKOFF_MIN_NS;
 	for (;;) {
 		struct client_join_rep rep;
+		uint64_t sent_ns = env_now_ns(client->env);
 		int rc = rpc_client_join(client->mgs, &req, &rep, &(struct rpc_args){.timeout_ns = client->conf.attempt_ns});
 		if (rc == 0) {
 			client->identity.client = rep.client;
 			client->lease_ns = max_u64(rep.lease_ms, 100) * NS_PER_MS;
+			live_since(client, sent_ns);
 			rc = session_refresh_map(client, rep.epoch);
 			if (rc == 0 && client->map != NULL && client->map->epoch >= rep.epoch)
 				return 0;
@@ -415,6 +427,8 @@ void session_evicted(struct client *client)
 		 client->identity.client, client->unstable_bytes);
 	unstable_drop_all(client);
 	lose_files(client);
+	client->live_until_ns = 0;
+	lease_drop_all(client);
 	if (client->stopping) {
 		session_end(client); /* nothing is left that could be saved */
 		return;
@@ -434,19 +448,24 @@ static void renew_task(void *arg)
 			continue;
 		struct client_renew_req req = {.client = client->identity.client};
 		struct client_renew_rep rep;
+		uint64_t sent_ns = env_now_ns(client->env);
 		int rc = rpc_client_renew(client->mgs, &req, &rep, &(struct rpc_args){.timeout_ns = client->lease_ns / 3});
-		if (rc == 0)
+		if (rc == 0 && req.client == client->identity.client) {
 			client->lease_ns = max_u64(rep.lease_ms, 100) * NS_PER_MS;
-		else if (rc == -ERR_evicted && req.client == client->identity.client)
+			live_since(client, sent_ns);
+		} else if (rc == -ERR_evicted && req.client == client->identity.client) {
 			session_evicted(client);
+		}
 	}
 	session_daemon_done(client);
 }
 
 void session_start_tasks(struct client *client)
 {
-	client->daemons += 3;
+	client->daemons += 5;
 	task_spawn(client_loop(client), "renew", renew_task, client);
 	task_spawn(client_loop(client), "publisher", attr_publisher_task, client);
 	task_spawn(client_loop(client), "committer", unstable_committer_task, client);
+	task_spawn(client_loop(client), "settler", lease_settler_task, client);
+	task_spawn(client_loop(client), "returner", lease_returner_task, client);
 }

@@ -172,6 +172,7 @@ void inode_destroy(struct operation *op, struct inode *inode)
 		mark_remove(&op->mds->sessions, inode->ino, client);
 		file = file_find(&op->mds->sessions, inode->ino);
 	}
+	lease_drop_inode(&op->mds->sessions, inode->ino); /* what is cached of it is asked for no more: numbers are never used again */
 	if (S_ISLNK(inode->mode))
 		op_erase(op, key_of(TABLE_symlink, inode->ino));
 	bool has_objects = (inode->flags & INODE_HAS_DATA) != 0 && inode->layout.len > 0;

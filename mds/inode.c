@@ -183,8 +183,11 @@ void inode_open(struct operation *op, struct inode *inode, uint64_t handle, uint
 	op->handle = handle;
 	op->record_ino = inode->ino;
 	op->open_flags = flags;
-	if ((flags & OPEN_WRITE) == 0)
-		return;
+}
+
+void inode_mark_writer(struct operation *op, struct inode *inode)
+{
+	struct mds *mds = op->mds;
 	struct mark *mark = mark_find(&mds->sessions, inode->ino, op->client);
 	if (mark == NULL || mark->size_gen != inode->size_gen) {
 		struct wire_out out = op_buffer(op, 16);

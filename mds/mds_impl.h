@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the files of mds/ share: the target, and one operation on it. Private.
  *
- * An operation goes five steps: gates, load, recall (nothing to recall yet), mutate (no park), commit. op.c holds the frame and exactly-once;
+ * An operation goes five steps: gates, load, recall, mutate (no park), commit. op.c holds the frame and exactly-once;
  * ops/ holds what each operation does between its gates. */
 #ifndef STRIA_MDS_IMPL_H
 #define STRIA_MDS_IMPL_H
@@ -12,6 +12,7 @@
 #include "common/core/loop.h"
 #include "common/core/rpc.h"
 #include "mds/gate.h"
+#include "mds/lease.h"
 #include "mds/mds.h"
 #include "mds/name.h"
 #include "mds/perm.h"
@@ -29,6 +30,11 @@ enum {
 #define GATE_MOVES      INO_NONE       /* one move between directories at a time */
 #define GATE_MAP        ((struct ino){UINT64_MAX}) /* one change of the cluster map at a time */
 
+enum { HOT_SLOTS = 1024 };
+struct hot { /* an inode whose leases were recalled lately */
+	struct ino ino;
+	uint64_t until_ns;
+};
 struct mgs;
 struct ost { /* an OST as this MDT sees it */
 	struct rpc_peer *peer;
@@ -65,6 +71,7 @@ struct mds {
 	struct waitq purge_work;
 	uint64_t next_opno;      /* of our own calls to OSTs */
 	struct list opnos;       /* struct own_opno: those in flight */
+	struct hot hot[HOT_SLOTS]; /* by hash of the inode */
 	uint64_t pending_resolves;
 	struct mds_counters counters;
 	uint8_t *scratch;        /* NET_MSG_BYTES_MAX: used between two parks */
@@ -175,8 +182,10 @@ int ino_alloc(struct operation *op, uint16_t shard, struct ino *ret_ino);
 int64_t mds_time(struct mds *mds); /* monotonic */
 /* Choose OSTs for a wanted layout (empty: dir's default or the file system's), encoded in op's arena. ENOSPC, EINVAL, ENODEV, ERR_not_ready. */
 int place_layout(struct operation *op, const struct inode *dir, struct blob wanted, struct blob *ret_layout);
-/* Register an open and, for writing, its mark; in the mutate step. The inode is the caller's to save. */
+/* Register an open; in the mutate step. */
 void inode_open(struct operation *op, struct inode *inode, uint64_t handle, uint32_t flags);
+/* The caller may write from here on: a mark that outlives a restart, and objects may exist. In the mutate step. */
+void inode_mark_writer(struct operation *op, struct inode *inode);
 /* In the mutate step: a new size with its intent; sets op->after if objects have to be cut. */
 void inode_truncate(struct operation *op, struct inode *inode, uint64_t size_bytes);
 /* Take over a published size. ERR_stale_layout: it is of before a truncation. Says whether anything

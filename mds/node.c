@@ -357,6 +357,7 @@ static int start_rpc(struct mds *mds, char ret_address[NET_ADDR_BYTES_MAX])
 	static const struct rpc_server_ops ops = {.serve = mds_serve};
 	mds->identity.index = mds->sb.index;
 	mds->identity.boot = mds->sb.boot;
+	mds->sessions.first_grant = mds->sb.boot << 32;
 	mds->identity.cluster_hi = mds->sb.cluster_hi;
 	mds->identity.cluster_lo = mds->sb.cluster_lo;
 	mds->identity.client = rpc_target_client(TARGET_MDT, mds->sb.index);
@@ -507,6 +508,10 @@ struct blob mds_status_json(struct mds *mds, struct arena *arena)
 	json_u64(&json, "sessions", mds->sessions.by_client.count);
 	json_u64(&json, "opens", mds->sessions.open_count);
 	json_u64(&json, "writer_marks", mds->sessions.mark_count);
+	json_u64(&json, "leases", mds->sessions.hold_count);
+	json_u64(&json, "lease_grants", mds->counters.grants);
+	json_u64(&json, "lease_recalls", mds->counters.recalls);
+	json_u64(&json, "glimpses", mds->counters.glimpses);
 	json_u64(&json, "purges_waiting", mds->counters.purges_queued - mds->counters.purges_done);
 	json_u64(&json, "clients_to_reclaim", mds->grace_wait);
 	json_u64(&json, "dropped_messages", rpc_dropped_messages(mds->rpc));

@@ -129,7 +129,6 @@ int op_inode(struct operation *op, struct ino ino, struct inode **ret_inode)
 
 int op_mutate(struct operation *op)
 {
-	op_step(op, "recall"); /* no lease is kept yet: nothing conflicts */
 	if (op->session != NULL && op->session->dead)
 		return fail(ERR_evicted);
 	if (op->mds->txn.failed < 0 || op->mds->txn.stopping)
@@ -243,8 +242,6 @@ static struct lease *rep_lease(uint16_t number, void *rep)
 #define LEASE(name)       \
 	case OP_##name:   \
 		return &((struct name##_rep *)rep)->lease
-		LEASE(lookup);
-		LEASE(getattr);
 		LEASE(setattr);
 		LEASE(create);
 		LEASE(open);
@@ -252,29 +249,29 @@ static struct lease *rep_lease(uint16_t number, void *rep)
 		LEASE(mknod);
 		LEASE(symlink);
 		LEASE(link);
-		LEASE(readdir);
+		LEASE(set_size);
 #undef LEASE
 	default:
 		return NULL;
 	}
 }
 
-static void grant(struct operation *op, void *rep)
-{
-	struct lease *lease = rep_lease(op->call->op->number, rep);
-	if (lease != NULL && op->session != NULL)
-		*lease = (struct lease){.number = ++op->session->grants};
-}
-
 /* Keep the answer, in the batch of the mutation. What changed nothing (a failure, an open to read) is kept in memory only: a copy that is
  * under way dies with this boot's connections, and whoever never got the answer may as well get another one. */
-static void record(struct operation *op, struct reply *reply, int rc, const void *rep)
+static void record(struct operation *op, struct reply *reply, int rc, void *rep)
 {
 	struct mds *mds = op->mds;
+	/* Records hold results, never grants: a repeat may come when the lease has been recalled. */
+	struct lease *granted = rc == 0 ? rep_lease(op->call->op->number, rep) : NULL, none = {0};
+	struct lease grant = granted != NULL ? *granted : none;
+	if (granted != NULL)
+		*granted = none;
 	struct wire_out body = wire_out(mds->scratch, NET_MSG_BYTES_MAX);
 	if (rc == 0)
 		proto_encode(&op->call->op->rep, op->call->frame.version, rep, &body);
 	CHECK(body.err == 0);
+	if (granted != NULL)
+		*granted = grant;
 	struct reply_record value = {
 		.op = op->call->op->number,
 		.status = err_to_wire(rc),
@@ -358,8 +355,6 @@ static int run_once(struct operation *op, struct reply *reply, const void *req, 
 	bool keep = !leaves_no_record(rc) && !op->session->dead && op->mds->txn.failed == 0 && !op->mds->txn.stopping;
 	if (keep)
 		record(op, reply, rc, rep);
-	if (rc == 0)
-		grant(op, rep);
 	if (rc == 0 && op->after != NULL) {
 		rc = op->after(op);
 		op->seen = max_u64(op->seen, reply->batch);
@@ -435,8 +430,6 @@ int mds_serve(void *ctx, struct rpc_call *call, const void *req, void *rep)
 		int waited = op_wait(&op);
 		if (waited < 0)
 			rc = waited;
-		else if (rc == 0)
-			grant(&op, rep);
 	}
 	op_fini(&op);
 	if (op.session != NULL)

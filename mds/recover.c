@@ -206,6 +206,7 @@ void recover_client_done(struct mds *mds, struct session *session)
 	if (session->reclaimed)
 		return;
 	session->reclaimed = true;
+	lease_restore_marks(mds, session);
 	drop_opens(mds, session, pick_answered);
 	recovered_one(mds);
 }
@@ -220,6 +221,7 @@ void client_gone(struct mds *mds, uint64_t client, bool lost)
 		if (!session->reclaimed)
 			recovered_one(mds);
 		session->reclaimed = true;
+		lease_drop_session(&mds->sessions, session);
 		drop_opens(mds, session, pick_all);
 		session_remove(&mds->sessions, &mds->txn, session);
 	}

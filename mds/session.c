@@ -24,6 +24,8 @@ struct session *session_add(struct sessions *sessions, uint64_t client)
 	map_init(&session->replies);
 	map_init(&session->opens);
 	list_init(&session->reply_order);
+	list_init(&session->holds);
+	session->grants = sessions->first_grant;
 	map_insert(&sessions->by_client, &session->node, map_hash_u64(client));
 	return session;
 }
@@ -114,7 +116,7 @@ void session_trim(struct session *session, struct txn *txn)
 
 /* ---- files ---------------------------------------------------------------------------------------------------- */
 
-struct file_state *file_find(struct sessions *sessions, struct ino ino)
+struct file_state *file_find(const struct sessions *sessions, struct ino ino)
 {
 	struct map_node *node = map_first(&sessions->files, map_hash_u64(ino.v));
 	return node != NULL ? CONTAINER_OF(node, struct file_state, node) : NULL;
@@ -129,16 +131,55 @@ static struct file_state *file_need(struct sessions *sessions, struct ino ino)
 	file->ino = ino;
 	list_init(&file->opens);
 	list_init(&file->marks);
+	list_init(&file->holds);
 	map_insert(&sessions->files, &file->node, map_hash_u64(ino.v));
 	return file;
 }
 
 static void file_settle(struct sessions *sessions, struct file_state *file)
 {
-	if (!list_is_empty(&file->opens) || !list_is_empty(&file->marks))
+	if (!list_is_empty(&file->opens) || !list_is_empty(&file->marks) || !list_is_empty(&file->holds))
 		return;
 	map_remove(&sessions->files, &file->node);
 	mem_free(file);
+}
+
+struct hold *hold_find(const struct file_state *file, uint64_t client)
+{
+	if (file == NULL)
+		return NULL;
+	list_for_each(node, &file->holds) {
+		struct hold *hold = CONTAINER_OF(node, struct hold, file_link);
+		if (hold->session->client == client)
+			return hold;
+	}
+	return NULL;
+}
+
+struct hold *hold_need(struct sessions *sessions, struct session *session, struct ino ino)
+{
+	struct file_state *file = file_need(sessions, ino);
+	struct hold *hold = hold_find(file, session->client);
+	if (hold != NULL)
+		return hold;
+	hold = mem_alloc(sizeof(*hold));
+	hold->session = session;
+	hold->file = file;
+	list_push_back(&file->holds, &hold->file_link);
+	list_push_back(&session->holds, &hold->session_link);
+	session->hold_count++;
+	sessions->hold_count++;
+	return hold;
+}
+
+void hold_remove(struct sessions *sessions, struct hold *hold)
+{
+	list_remove(&hold->file_link);
+	list_remove(&hold->session_link);
+	hold->session->hold_count--;
+	sessions->hold_count--;
+	file_settle(sessions, hold->file);
+	mem_free(hold);
 }
 
 struct open_file *open_find(struct session *session, uint64_t handle)
@@ -191,7 +232,7 @@ bool file_is_open_for_write(struct sessions *sessions, struct ino ino, uint64_t 
 	return false;
 }
 
-struct mark *mark_find(struct sessions *sessions, struct ino ino, uint64_t client)
+struct mark *mark_find(const struct sessions *sessions, struct ino ino, uint64_t client)
 {
 	struct file_state *file = file_find(sessions, ino);
 	if (file == NULL)
@@ -235,6 +276,7 @@ void sessions_fini(struct sessions *sessions)
 		struct map_iter opens = map_iter_begin(&session->opens);
 		for (struct map_node *open; (open = map_iter_next(&opens)) != NULL;)
 			open_remove(sessions, CONTAINER_OF(open, struct open_file, node));
+		lease_drop_session(sessions, session);
 		session_free(session);
 	}
 	iter = map_iter_begin(&sessions->files);

@@ -9,6 +9,7 @@
 #include "common/base/list.h"
 #include "common/base/map.h"
 #include "common/core/task.h"
+#include "mds/lease.h"
 #include "mds/txn.h"
 
 struct session {
@@ -21,7 +22,9 @@ struct session {
 	struct map replies;      /* struct reply, by operation number */
 	struct list reply_order; /* the same, ascending by arrival */
 	struct map opens;        /* struct open_file, by handle */
-	uint64_t grants;         /* number of the last grant */
+	uint64_t grants;         /* number of the last grant; begins with the boot, so that it never goes back */
+	struct list holds;       /* hold.session_link */
+	uint32_t hold_count;
 };
 
 /* An operation that runs or was answered. */
@@ -42,12 +45,13 @@ struct reply {
 	struct waitq done;
 };
 
-/* What is open or may be written, by inode. */
+/* What is open, may be written or is cached by clients, by inode. */
 struct file_state {
 	struct map_node node; /* sessions->files */
 	struct ino ino;
 	struct list opens;    /* open_file.file_link */
 	struct list marks;    /* struct mark */
+	struct list holds;    /* hold.file_link */
 };
 struct open_file {
 	struct map_node node;       /* session->opens */
@@ -67,7 +71,8 @@ struct mark {
 struct sessions {
 	struct map by_client;
 	struct map files;
-	uint64_t open_count, mark_count;
+	uint64_t open_count, mark_count, hold_count;
+	uint64_t first_grant; /* numbers of grants of this boot are above it */
 };
 
 void sessions_init(struct sessions *sessions);
@@ -87,7 +92,10 @@ void reply_remove(struct session *session, struct reply *reply);
 /* Answers below the watermark are forgotten, their records erased in the batch that collects. */
 void session_trim(struct session *session, struct txn *txn);
 
-struct file_state *file_find(struct sessions *sessions, struct ino ino); /* NULL: neither open nor marked */
+struct file_state *file_find(const struct sessions *sessions, struct ino ino); /* NULL: neither open, marked nor leased */
+struct hold *hold_find(const struct file_state *file, uint64_t client); /* file may be NULL */
+struct hold *hold_need(struct sessions *sessions, struct session *session, struct ino ino);
+void hold_remove(struct sessions *sessions, struct hold *hold);
 struct open_file *open_find(struct session *session, uint64_t handle);
 /* Adds, or finds the same handle. */
 struct open_file *open_add(struct sessions *sessions, struct session *session, uint64_t handle, struct ino ino, uint32_t flags);
@@ -95,7 +103,7 @@ void open_remove(struct sessions *sessions, struct open_file *open);
 bool file_is_open(struct sessions *sessions, struct ino ino);
 bool file_is_open_for_write(struct sessions *sessions, struct ino ino, uint64_t client);
 
-struct mark *mark_find(struct sessions *sessions, struct ino ino, uint64_t client);
+struct mark *mark_find(const struct sessions *sessions, struct ino ino, uint64_t client);
 void mark_add(struct sessions *sessions, struct ino ino, uint64_t client, uint32_t size_gen); /* or updates */
 void mark_remove(struct sessions *sessions, struct ino ino, uint64_t client); /* not there: nothing */
 

@@ -64,7 +64,9 @@
 	OP(statfs, 0x0117, OPF_IDEMPOTENT, 1, "Space and inodes of the MDT's own store.")                               \
 	OP(ino_paths, 0x0118, OPF_IDEMPOTENT, 1, "Every path of an inode from the root.")                               \
 	OP(reclaim, 0x0119, OPF_IDEMPOTENT, 1, "After a restart of the MDT: this client's opens, leases and locks, some or the last of them.") \
-	OP(forget_client, 0x011a, OPF_IDEMPOTENT, 1, "A clean unmount: nothing is open or unsaved any more.")
+	OP(forget_client, 0x011a, OPF_IDEMPOTENT, 1, "A clean unmount: nothing is open or unsaved any more.")                    \
+	OP(lease_get, 0x011b, OPF_IDEMPOTENT, 1, "Ask for the right to read or write a file's data; what conflicts is recalled first.") \
+	OP(lease_return, 0x011c, OPF_IDEMPOTENT, 1, "Leases that the client has no use for any more.")
 
 #define lookup_REQ(F)                               \
 	F(cred, cred, 1, "who asks")                \

@@ -25,8 +25,8 @@ C(cluster, text, "", 0, 0, CONF_MDS, "with --format: uuid of the cluster; empty:
 C(lease, time, "30s", 1000000000, 600000000000, CONF_MDS, "a client not heard of for so long is evicted")
 
 /* mounts */
-C(attr_timeout, time, "500ms", 0, 1000000000, CONF_CLIENT, "how long the kernel may use attributes without asking")
-C(entry_timeout, time, "500ms", 0, 1000000000, CONF_CLIENT, "how long the kernel may use a name without asking")
+C(attr_timeout, time, "1s", 0, 1000000000, CONF_CLIENT, "how long the kernel may use attributes that the mount holds a lease on without asking it")
+C(entry_timeout, time, "1s", 0, 1000000000, CONF_CLIENT, "how long the kernel may use names that the mount holds a lease on without asking it")
 C(unstable_max, size, "256M", 1048576, 1099511627776, CONF_CLIENT, "data kept in memory until the OSTs have made it stable")
 C(foreground, bool, "false", 0, 1, CONF_CLIENT, "stay in the foreground")
 C(allow_other, bool, "true", 0, 1, CONF_CLIENT, "let other users in; permissions are checked by Stria")

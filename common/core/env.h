@@ -184,13 +184,17 @@ struct kv {
 };
 
 /* ---- kcache ---------------------------------------------------------------------------------------------------
- * The kernel's caches above the mount. Both calls park: the kernel may hold locks for as long as a request of its own is with us, so
+ * The kernel's caches above the mount. Its calls park: the kernel may hold locks for as long as a request of its own is with us, so
  * they never run on the loop's thread, and a task that must answer such a request never waits for one. */
 struct kcache;
 struct kcache_ops {
 	/* Drop cached pages of [offset, offset+len) (len 0: to the end) and attributes. ENOENT: not known to the kernel. */
 	int (*inval_inode)(struct kcache *kcache, uint64_t ino, uint64_t offset, uint64_t len);
+	/* Drop cached attributes, and access control lists, only: waits for no page. */
+	int (*inval_attr)(struct kcache *kcache, uint64_t ino);
 	int (*inval_entry)(struct kcache *kcache, uint64_t parent, struct str name);
+	/* Every entry that was cached until now is asked for anew: waits for no lock. ENOSYS: this kernel cannot. */
+	int (*inval_epoch)(struct kcache *kcache);
 	void (*fini)(struct kcache *kcache);
 };
 struct kcache {

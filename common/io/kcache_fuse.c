@@ -8,7 +8,8 @@
 #include <linux/fuse.h>
 #include <sys/uio.h>
 
-enum { THREAD_COUNT = 4, NOTIFY_NAME_BYTES_MAX = 1024 };
+enum { THREAD_COUNT = 8, NOTIFY_NAME_BYTES_MAX = 1024 };
+enum { NOTIFY_INC_EPOCH = 8 }; /* FUSE_NOTIFY_INC_EPOCH: Linux 6.16; older headers lack it, older kernels answer EINVAL */
 
 struct kcache_fuse {
 	struct kcache kcache;
@@ -60,6 +61,20 @@ static int fuse_inval_inode(struct kcache *kcache, uint64_t ino, uint64_t offset
 		      sizeof(job.body.inode), 0);
 }
 
+static int fuse_inval_attr(struct kcache *kcache, uint64_t ino)
+{
+	struct notify_job job = {.body.inode = {.ino = ino, .off = -1}};
+	return notify(CONTAINER_OF(kcache, struct kcache_fuse, kcache), &job, FUSE_NOTIFY_INVAL_INODE,
+		      sizeof(job.body.inode), 0);
+}
+
+static int fuse_inval_epoch(struct kcache *kcache)
+{
+	struct notify_job job = {0};
+	int rc = notify(CONTAINER_OF(kcache, struct kcache_fuse, kcache), &job, NOTIFY_INC_EPOCH, 0, 0);
+	return rc == -EINVAL ? fail(ENOSYS) : rc;
+}
+
 static int fuse_inval_entry(struct kcache *kcache, uint64_t parent, struct str name)
 {
 	struct notify_job job = {.body.entry = {.parent = parent, .namelen = (uint32_t)name.len}};
@@ -80,7 +95,8 @@ static void fuse_fini(struct kcache *kcache_)
 struct kcache *kcache_fuse_new(struct loop *loop, int fuse_fd)
 {
 	static const struct kcache_ops ops = {
-		.inval_inode = fuse_inval_inode, .inval_entry = fuse_inval_entry, .fini = fuse_fini};
+		.inval_inode = fuse_inval_inode, .inval_attr = fuse_inval_attr, .inval_entry = fuse_inval_entry,
+		.inval_epoch = fuse_inval_epoch, .fini = fuse_fini};
 	struct kcache_fuse *kcache = mem_alloc(sizeof(*kcache));
 	kcache->kcache = (struct kcache){.ops = &ops, .loop = loop};
 	kcache->fd = fuse_fd;

@@ -23,8 +23,10 @@ int mds_op_lookup(struct operation *op, const struct lookup_req *req, struct loo
 		}
 		if (rc < 0)
 			return rc;
-		rep->attr = inode_attr(op->mds, inode, op->client);
-		return 0;
+		rc = lease_attr(op, inode, &rep->attr);
+		if (rc == 0)
+			rep->lease = lease_grant(op, inode, false, LEASE_NONE);
+		return rc;
 	}
 	rc = name_check(req->name);
 	if (rc == 0)
@@ -33,9 +35,14 @@ int mds_op_lookup(struct operation *op, const struct lookup_req *req, struct loo
 		rc = perm_check(&req->cred, entry.dir, MAY_EXEC);
 	if (rc < 0)
 		return rc;
-	if (entry.child == NULL)
+	if (entry.child == NULL && (req->flags & LOOKUP_ABSENT_OK) == 0)
 		return fail(ENOENT);
-	rep->attr = inode_attr(op->mds, entry.child, op->client);
+	rc = entry.child != NULL ? lease_attr(op, entry.child, &rep->attr) : 0;
+	if (rc < 0)
+		return rc;
+	if (entry.child != NULL)
+		rep->lease = lease_grant(op, entry.child, false, LEASE_NONE);
+	rep->dir_lease = lease_grant(op, entry.dir, true, LEASE_NONE);
 	return 0;
 }
 
@@ -46,7 +53,9 @@ int mds_op_getattr(struct operation *op, const struct getattr_req *req, struct g
 	if (rc == 0)
 		rc = op_inode(op, req->ino, &inode);
 	if (rc == 0)
-		rep->attr = inode_attr(op->mds, inode, op->client);
+		rc = lease_attr(op, inode, &rep->attr);
+	if (rc == 0)
+		rep->lease = lease_grant(op, inode, false, LEASE_NONE);
 	return rc;
 }
 
@@ -74,6 +83,14 @@ static void set_times(struct operation *op, struct inode *inode, const struct se
 	inode->ctime_ns = op->now_ns;
 }
 
+/* A truncation is like a write; whoever sets mtime must not be overtaken by the time of a write that came before. */
+static uint8_t recall_keep(uint32_t valid)
+{
+	if (valid & SET_SIZE)
+		return LEASE_NONE;
+	return (valid & (SET_MTIME | SET_MTIME_NOW)) != 0 ? LEASE_PR : LEASE_PW;
+}
+
 int mds_op_setattr(struct operation *op, const struct setattr_req *req, struct setattr_rep *rep)
 {
 	struct inode *inode = NULL;
@@ -94,6 +111,8 @@ int mds_op_setattr(struct operation *op, const struct setattr_req *req, struct s
 	};
 	rc = perm_setattr(&req->cred, inode, &change);
 	if (rc == 0)
+		rc = lease_recall(op, inode, (struct lease_change){.attr = true, .data_keep = recall_keep(req->valid)});
+	if (rc == 0)
 		rc = op_mutate(op);
 	if (rc < 0)
 		return rc;
@@ -102,6 +121,7 @@ int mds_op_setattr(struct operation *op, const struct setattr_req *req, struct s
 	set_times(op, inode, req);
 	op_save(op, inode);
 	rep->attr = inode_attr(op->mds, inode, op->client);
+	rep->lease = lease_grant(op, inode, false, LEASE_NONE);
 	return 0;
 }
 
@@ -143,13 +163,14 @@ int mds_op_set_size(struct operation *op, const struct set_size_req *req, struct
 		rc = inode_publish(op, inode, req->size_gen, req->size_bytes, req->mtime_ns, req->blocks, &changed);
 	if (rc < 0)
 		return rc;
-	if ((req->flags & SIZE_LAST_WRITER) != 0 && !file_is_open_for_write(&op->mds->sessions, req->ino, op->client)) {
+	if ((req->flags & SIZE_LAST_WRITER) != 0 && lease_end_write(op, req->ino, req->lease_number)) {
 		op_erase(op, key_writer(req->ino, op->client));
 		mark_remove(&op->mds->sessions, req->ino, op->client);
 	}
 	if (changed)
 		op_save(op, inode);
 	rep->attr = inode_attr(op->mds, inode, op->client);
+	rep->lease = lease_grant(op, inode, false, LEASE_NONE);
 	return 0;
 }
 

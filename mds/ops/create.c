@@ -62,8 +62,23 @@ static int check_handle(const struct operation *op, uint64_t handle)
 	return handle != 0 && open_find(op->session, handle) == NULL ? 0 : fail(EINVAL);
 }
 
-/* Open what is there. Under exclusive gates. */
-static int open_existing(struct operation *op, const struct cred *cred, struct inode *inode, uint64_t handle, uint32_t flags)
+/* What comes with an open for nothing: the right to read or write the data, if nobody has to be asked. In the mutate step. */
+static uint8_t free_data_lease(struct operation *op, struct inode *inode, uint32_t flags)
+{
+	uint8_t wanted = (flags & OPEN_WRITE) != 0 ? LEASE_PW : LEASE_PR;
+	const struct hold *own = hold_find(file_find(&op->mds->sessions, inode->ino), op->client);
+	if (own != NULL && (lease_writes(own->data) || own->data == wanted))
+		return LEASE_NONE; /* it stays as it is */
+	if (op->mds->identity.state != TARGET_UP || !lease_is_free(op, inode->ino, wanted))
+		return LEASE_NONE;
+	if (wanted == LEASE_PW)
+		inode_mark_writer(op, inode);
+	return wanted;
+}
+
+/* Open what is there. Under exclusive gates if it changes anything. */
+static int open_existing(struct operation *op, const struct cred *cred, struct inode *inode, uint64_t handle, uint32_t flags,
+			 struct lease *ret_lease)
 {
 	if (S_ISDIR(inode->mode))
 		return fail(EISDIR);
@@ -74,6 +89,8 @@ static int open_existing(struct operation *op, const struct cred *cred, struct i
 	int rc = check_handle(op, handle);
 	if (rc == 0)
 		rc = perm_check(cred, inode, may_of(flags));
+	if (rc == 0 && (flags & OPEN_TRUNC) != 0)
+		rc = lease_recall(op, inode, (struct lease_change){.attr = true, .data_keep = LEASE_NONE});
 	if (rc == 0)
 		rc = op_mutate(op);
 	if (rc < 0)
@@ -83,6 +100,7 @@ static int open_existing(struct operation *op, const struct cred *cred, struct i
 		inode_truncate(op, inode, 0);
 		op_save(op, inode);
 	}
+	*ret_lease = lease_grant(op, inode, false, free_data_lease(op, inode, flags));
 	return 0;
 }
 
@@ -100,7 +118,8 @@ int mds_op_create(struct operation *op, const struct create_req *req, struct cre
 		return rc;
 	struct inode *inode = entry.child;
 	if (inode != NULL) {
-		rc = (req->flags & OPEN_EXCL) != 0 ? fail(EEXIST) : open_existing(op, &req->cred, inode, req->handle, req->flags);
+		rc = (req->flags & OPEN_EXCL) != 0 ? fail(EEXIST)
+						   : open_existing(op, &req->cred, inode, req->handle, req->flags, &rep->lease);
 	} else {
 		struct blob layout;
 		rc = perm_check(&req->cred, entry.dir, MAY_WRITE | MAY_EXEC);
@@ -108,6 +127,8 @@ int mds_op_create(struct operation *op, const struct create_req *req, struct cre
 			rc = fail(ENOSPC);
 		if (rc == 0)
 			rc = place_layout(op, entry.dir, req->layout, &layout);
+		if (rc == 0)
+			rc = lease_recall(op, entry.dir, LEASE_CHANGE_ENTRIES);
 		if (rc == 0)
 			rc = op_mutate(op);
 		if (rc == 0)
@@ -120,6 +141,7 @@ int mds_op_create(struct operation *op, const struct create_req *req, struct cre
 			inode->flags |= INODE_HAS_DATA;
 		link_into(op, &entry, inode);
 		inode_open(op, inode, req->handle, req->flags);
+		rep->lease = lease_grant(op, inode, false, free_data_lease(op, inode, req->flags));
 		rep->created = 1;
 	}
 	if (rc < 0)
@@ -137,7 +159,7 @@ int mds_op_open(struct operation *op, const struct open_req *req, struct open_re
 	if (rc == 0)
 		rc = op_inode(op, req->ino, &inode);
 	if (rc == 0)
-		rc = open_existing(op, &req->cred, inode, req->handle, req->flags);
+		rc = open_existing(op, &req->cred, inode, req->handle, req->flags, &rep->lease);
 	if (rc < 0)
 		return rc;
 	rep->attr = inode_attr(op->mds, inode, op->client);
@@ -170,6 +192,8 @@ int mds_op_mkdir(struct operation *op, const struct mkdir_req *req, struct mkdir
 	if (rc == 0 && entry.dir->nlink >= NLINK_DIR_MAX)
 		rc = fail(EMLINK);
 	if (rc == 0)
+		rc = lease_recall(op, entry.dir, LEASE_CHANGE_ENTRIES);
+	if (rc == 0)
 		rc = op_mutate(op);
 	if (rc == 0)
 		rc = inode_make(op, &req->cred, entry.dir, S_IFDIR | (req->mode & 07777), shard_for_dir(op, entry.dir, req->name), &inode);
@@ -181,6 +205,7 @@ int mds_op_mkdir(struct operation *op, const struct mkdir_req *req, struct mkdir
 	entry.dir->nlink++;
 	link_into(op, &entry, inode);
 	rep->attr = inode_attr(op->mds, inode, op->client);
+	rep->lease = lease_grant(op, inode, true, LEASE_NONE); /* it is empty, and nobody else knows it */
 	return 0;
 }
 
@@ -202,6 +227,8 @@ int mds_op_mknod(struct operation *op, const struct mknod_req *req, struct mknod
 	if (rc == 0 && S_ISREG(req->mode))
 		rc = place_layout(op, entry.dir, (struct blob){0}, &layout);
 	if (rc == 0)
+		rc = lease_recall(op, entry.dir, LEASE_CHANGE_ENTRIES);
+	if (rc == 0)
 		rc = op_mutate(op);
 	if (rc == 0)
 		rc = inode_make(op, &req->cred, entry.dir, req->mode & (S_IFMT | 07777), ino_shard(req->parent), &inode);
@@ -212,6 +239,7 @@ int mds_op_mknod(struct operation *op, const struct mknod_req *req, struct mknod
 	inode->layout_gen = S_ISREG(req->mode);
 	link_into(op, &entry, inode);
 	rep->attr = inode_attr(op->mds, inode, op->client);
+	rep->lease = lease_grant(op, inode, false, LEASE_NONE);
 	return 0;
 }
 
@@ -225,6 +253,8 @@ int mds_op_symlink(struct operation *op, const struct symlink_req *req, struct s
 		return fail(ENAMETOOLONG);
 	int rc = enter_free(op, &req->cred, req->parent, req->name, &entry);
 	if (rc == 0)
+		rc = lease_recall(op, entry.dir, LEASE_CHANGE_ENTRIES);
+	if (rc == 0)
 		rc = op_mutate(op);
 	if (rc == 0)
 		rc = inode_make(op, &req->cred, entry.dir, S_IFLNK | 0777, ino_shard(req->parent), &inode);
@@ -236,5 +266,6 @@ int mds_op_symlink(struct operation *op, const struct symlink_req *req, struct s
 	op_put(op, key_of(TABLE_symlink, inode->ino), blob_of(out.base, wire_len(&out)));
 	link_into(op, &entry, inode);
 	rep->attr = inode_attr(op->mds, inode, op->client);
+	rep->lease = lease_grant(op, inode, false, LEASE_NONE);
 	return 0;
 }

@@ -16,6 +16,8 @@ static int set_of_file(struct operation *op, const struct set_layout_req *req, s
 		return fail(EEXIST); /* its objects may hold data already */
 	rc = place_layout(op, NULL, req->layout, &layout);
 	if (rc == 0)
+		rc = lease_recall(op, inode, (struct lease_change){.attr = true, .data_keep = LEASE_NONE});
+	if (rc == 0)
 		rc = op_mutate(op);
 	if (rc < 0)
 		return rc;
@@ -40,6 +42,8 @@ static int set_of_dir(struct operation *op, const struct set_layout_req *req, st
 			if (cmap_find(op->mds->map, TARGET_OST, layout->osts[component->osts_at + at]) == NULL)
 				rc = fail(EINVAL);
 	}
+	if (rc == 0)
+		rc = lease_recall(op, inode, LEASE_CHANGE_ATTR);
 	if (rc == 0)
 		rc = op_mutate(op);
 	if (rc == 0)

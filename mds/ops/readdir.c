@@ -49,9 +49,12 @@ static int list_bucket(struct listing *listing, const struct kv_pair *pair, stru
 			return 0;
 		}
 		struct inode *inode = NULL;
-		if (listing->req->plus && op_inode(op, dentry->ino, &inode) == 0) {
+		/* What somebody else is writing is asked for one by one. */
+		if (listing->req->plus && op_inode(op, dentry->ino, &inode) == 0 && !lease_size_is_elsewhere(op, dentry->ino)) {
 			row.has_attr = 1;
 			row.attr = inode_attr(op->mds, inode, op->client);
+			struct lease lease = lease_grant(op, inode, false, LEASE_NONE);
+			row.lease = lease.attr_mode != LEASE_NONE ? lease.number : 0;
 		}
 		dirent_row_put(&listing->out, &row);
 	}
@@ -102,6 +105,7 @@ int mds_op_readdir(struct operation *op, const struct readdir_req *req, struct r
 	rep->entries = blob_of(listing.out.base, wire_len(&listing.out));
 	rep->end = !listing.full && !more;
 	rep->parent = dir->parent;
+	rep->lease = lease_grant(op, dir, true, LEASE_NONE);
 	return listing.out.err;
 }
 

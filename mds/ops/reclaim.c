@@ -26,15 +26,50 @@ static int reclaim_one(struct operation *op, const struct reclaim_row *row, uint
 	return 0;
 }
 
+static int reclaim_opens(struct operation *op, struct wire_in *in, uint32_t *refused)
+{
+	int rc = 0;
+	while (wire_left(in) > 0 && rc == 0) {
+		struct reclaim_row row = reclaim_row_get(in);
+		if (in->err < 0 || row.handle == 0)
+			return fail(ERR_malformed);
+		rc = reclaim_one(op, &row, refused);
+	}
+	return rc;
+}
+
+/* What a client held before the restart goes together with what all others held, and nothing was granted since. Afterwards it does not. */
+static int reclaim_leases(struct operation *op, struct wire_in *in, uint32_t *refused)
+{
+	bool in_time = op->mds->identity.state == TARGET_RECOVERING && !op->session->reclaimed;
+	while (wire_left(in) > 0) {
+		struct lease_row row = lease_row_get(in);
+		if (in->err < 0 || row.lease.data_mode > LEASE_PW || ino_shard(row.ino) >= op->mds->sb.shard_count)
+			return fail(ERR_malformed);
+		const struct hold *hold = hold_find(file_find(&op->mds->sessions, row.ino), op->client);
+		if (hold != NULL && hold->number == row.lease.number)
+			continue; /* said before: the answer was lost */
+		if (!in_time || row.lease.number > op->session->grants)
+			++*refused;
+		else
+			lease_restore(&op->mds->sessions, op->session, &row);
+	}
+	return 0;
+}
+
 int mds_op_reclaim(struct operation *op, const struct reclaim_req *req, struct reclaim_rep *rep)
 {
 	struct wire_in in = wire_in(req->rows);
-	int rc = 0;
-	while (wire_left(&in) > 0 && rc == 0) {
-		struct reclaim_row row = reclaim_row_get(&in);
-		if (in.err < 0 || row.handle == 0)
-			return fail(ERR_malformed);
-		rc = reclaim_one(op, &row, &rep->refused);
+	int rc;
+	switch (req->kind) {
+	case RECLAIM_OPENS:
+		rc = reclaim_opens(op, &in, &rep->refused);
+		break;
+	case RECLAIM_LEASES:
+		rc = reclaim_leases(op, &in, &rep->refused);
+		break;
+	default:
+		return fail(EOPNOTSUPP);
 	}
 	if (rc < 0)
 		return rc;

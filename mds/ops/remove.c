@@ -37,7 +37,11 @@ int mds_op_link(struct operation *op, const struct link_req *req, struct link_re
 		return fail(EMLINK);
 	if (!entry_has_room(&entry))
 		return fail(ENOSPC);
-	rc = op_mutate(op);
+	rc = lease_recall(op, entry.dir, LEASE_CHANGE_ENTRIES);
+	if (rc == 0)
+		rc = lease_recall(op, inode, LEASE_CHANGE_ATTR);
+	if (rc == 0)
+		rc = op_mutate(op);
 	if (rc < 0)
 		return rc;
 	inode->nlink++;
@@ -47,7 +51,19 @@ int mds_op_link(struct operation *op, const struct link_req *req, struct link_re
 	dir_touch(op, entry.dir, 1);
 	op_save(op, entry.dir);
 	rep->attr = inode_attr(op->mds, inode, op->client);
+	rep->lease = lease_grant(op, inode, false, LEASE_NONE);
 	return 0;
+}
+
+/* A name goes: nobody may go on believing in it, and who has the inode open without having said so says it. Parks. */
+static int recall_for_removal(struct operation *op, struct entry *entry)
+{
+	bool is_dir = S_ISDIR(entry->child->mode);
+	int rc = lease_recall(op, entry->dir, LEASE_CHANGE_ENTRIES);
+	if (rc < 0)
+		return rc;
+	return lease_recall(op, entry->child, (struct lease_change){.attr = true, .dir = is_dir, .data_keep = LEASE_PW,
+								    .last_name = is_dir || entry->child->nlink == 1});
 }
 
 int mds_op_unlink(struct operation *op, const struct unlink_req *req, struct unlink_rep *rep)
@@ -65,6 +81,8 @@ int mds_op_unlink(struct operation *op, const struct unlink_req *req, struct unl
 	rc = perm_delete(&req->cred, entry.dir, entry.child);
 	if (rc == 0 && S_ISDIR(entry.child->mode))
 		rc = fail(EISDIR);
+	if (rc == 0)
+		rc = recall_for_removal(op, &entry);
 	if (rc == 0)
 		rc = op_mutate(op);
 	if (rc < 0)
@@ -95,6 +113,8 @@ int mds_op_rmdir(struct operation *op, const struct rmdir_req *req, struct rmdir
 		rc = fail(ENOTDIR);
 	if (rc == 0 && entry.child->entries > 0)
 		rc = fail(ENOTEMPTY);
+	if (rc == 0)
+		rc = recall_for_removal(op, &entry);
 	if (rc == 0)
 		rc = op_mutate(op);
 	if (rc < 0)
@@ -133,7 +153,7 @@ int mds_op_close(struct operation *op, const struct close_req *req, struct close
 		open_remove(sessions, open);
 	if (inode == NULL)
 		return 0; /* its inode is gone: nothing else to give back */
-	if (mark != NULL && (req->flags & SIZE_LAST_WRITER) != 0 && !file_is_open_for_write(sessions, req->ino, op->client)) {
+	if (mark != NULL && (req->flags & SIZE_LAST_WRITER) != 0 && lease_end_write(op, req->ino, req->lease_number)) {
 		op_erase(op, key_writer(req->ino, op->client));
 		mark_remove(sessions, req->ino, op->client);
 	}

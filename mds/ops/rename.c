@@ -183,6 +183,22 @@ static void replace(struct operation *op, struct move *move)
 	save_dirs(op, move);
 }
 
+/* Parks. */
+static int recall(struct operation *op, struct move *move)
+{
+	int rc = lease_recall(op, move->from.dir, LEASE_CHANGE_ENTRIES);
+	if (rc == 0 && move->between_dirs)
+		rc = lease_recall(op, move->to.dir, LEASE_CHANGE_ENTRIES);
+	if (rc == 0)
+		rc = lease_recall(op, move->from.child, LEASE_CHANGE_ATTR);
+	if (rc == 0 && move->to.child != NULL) {
+		bool goes = (move->flags & MOVE_EXCHANGE) == 0 && (S_ISDIR(move->to.child->mode) || move->to.child->nlink == 1);
+		rc = lease_recall(op, move->to.child, (struct lease_change){.attr = true, .dir = goes && S_ISDIR(move->to.child->mode),
+									     .data_keep = LEASE_PW, .last_name = goes});
+	}
+	return rc;
+}
+
 int mds_op_rename(struct operation *op, const struct rename_req *req, struct rename_rep *rep)
 {
 	struct move move = {.flags = req->flags, .between_dirs = !ino_eq(req->parent, req->new_parent)};
@@ -208,6 +224,8 @@ int mds_op_rename(struct operation *op, const struct rename_req *req, struct ren
 		rc = check_perms(&req->cred, &move);
 	if (rc == 0)
 		rc = check_types(&move);
+	if (rc == 0)
+		rc = recall(op, &move);
 	if (rc == 0)
 		rc = op_mutate(op);
 	if (rc < 0)

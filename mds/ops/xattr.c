@@ -65,7 +65,9 @@ int mds_op_setxattr(struct operation *op, const struct setxattr_req *req, struct
 	uint64_t bytes = inode->xattr_bytes - min_u64(old, inode->xattr_bytes) + req->value.len + req->name.len;
 	if (bytes > XATTR_INODE_BYTES_MAX)
 		return fail(ENOSPC);
-	rc = op_mutate(op);
+	rc = lease_recall(op, inode, LEASE_CHANGE_ATTR);
+	if (rc == 0)
+		rc = op_mutate(op);
 	if (rc < 0)
 		return rc;
 	inode->xattr_bytes = (uint32_t)bytes;
@@ -88,7 +90,9 @@ int mds_op_removexattr(struct operation *op, const struct removexattr_req *req, 
 		return rc;
 	if (!rec->present)
 		return fail(ENODATA);
-	rc = op_mutate(op);
+	rc = lease_recall(op, inode, LEASE_CHANGE_ATTR);
+	if (rc == 0)
+		rc = op_mutate(op);
 	if (rc < 0)
 		return rc;
 	uint64_t bytes = rec->value.len - 1 + req->name.len;

@@ -44,6 +44,26 @@ static void mds_main(struct process *process, struct env *env)
 	process->serving = rc == 0;
 }
 
+static int hook_inode(void *ctx, uint64_t ino, uint64_t offset, uint64_t len, bool again)
+{
+	return kernel_inval_inode(ctx, ino, offset, len, again);
+}
+
+static int hook_attr(void *ctx, uint64_t ino)
+{
+	return kernel_inval_attr(ctx, ino);
+}
+
+static int hook_epoch(void *ctx)
+{
+	return kernel_inval_epoch(ctx);
+}
+
+static int hook_entry(void *ctx, uint64_t parent, struct str name)
+{
+	return kernel_inval_entry(ctx, parent, name);
+}
+
 static void client_main(struct process *process, struct env *env)
 {
 	struct cluster *cluster = process->cluster;
@@ -56,6 +76,7 @@ static void client_main(struct process *process, struct env *env)
 	}
 	process->channel = (struct kernel_client){.client = process->client, .loop = env->loop, .world = cluster->world};
 	process->kernel = kernel_new(env->loop, cluster->opts.seed ^ process->index, &kernel_client_ops, &process->channel);
+	sim_node_kernel(process->node, &(struct sim_kernel_hooks){hook_inode, hook_attr, hook_epoch, hook_entry, process->kernel});
 	process->serving = true;
 	if (process->kind == PROCESS_VERIFIER) {
 		workload_verify(cluster->workload, process->kernel);

@@ -153,7 +153,6 @@ static void freeze(struct cluster *cluster, struct process *process)
 								    some_ms(cluster, 5, 1500);
 	cluster->coverage->freezes++;
 	sim_node_freeze(process->node, duration_ns);
-	shared_disturbed(&cluster->workload->shared, world_now_ns(cluster->world) + duration_ns);
 }
 
 static void cut(struct cluster *cluster, bool is_long)
@@ -171,7 +170,6 @@ static void cut(struct cluster *cluster, bool is_long)
 	world_cut(cluster->world, from->node, to->node, until_ns);
 	if (rng_chance(&cluster->rng, 400000))
 		world_cut(cluster->world, to->node, from->node, until_ns);
-	shared_disturbed(&cluster->workload->shared, until_ns);
 }
 
 static void full_ends(void *arg)

@@ -48,6 +48,7 @@ struct kernel *kernel_new(struct loop *loop, uint64_t seed, const struct kernel_
 	map_init(&kernel->inodes);
 	list_init(&kernel->dentries);
 	waitq_init(&kernel->rename_mutex.wait);
+	kernel->has_epochs = seed % 4 != 0;
 	kernel->root = inode_get(kernel, ROOT_INO);
 	kernel->root->pins = 1;
 	return kernel;
@@ -156,47 +157,57 @@ static void dentry_drop(struct kernel *kernel, struct kdentry *dentry)
 	struct kinode *inode = dentry->inode, *dir = dentry->dir;
 	list_remove(&dentry->link);
 	mem_free(dentry);
-	inode->dentries--;
 	dir->children--;
-	maybe_forget(kernel, inode);
+	if (inode != NULL) {
+		inode->dentries--;
+		maybe_forget(kernel, inode);
+	}
 	maybe_forget(kernel, dir);
 }
 
-static struct kdentry *dentry_add(struct kernel *kernel, struct kinode *dir, struct str name, struct kinode *inode, uint64_t valid_ns)
+static bool dentry_is_valid(const struct kernel *kernel, const struct kdentry *dentry)
+{
+	return dentry != NULL && dentry->until_ns > now_ns(kernel) && dentry->epoch >= kernel->epoch;
+}
+
+/* inode NULL: there is no such name. */
+static struct kdentry *dentry_add(struct kernel *kernel, struct kinode *dir, struct str name, struct kinode *inode, uint64_t valid_ns,
+				  uint64_t epoch)
 {
 	struct kdentry *dentry = dentry_find(kernel, dir, name);
+	struct kinode *old = NULL;
 	if (dentry == NULL) {
 		dentry = mem_alloc(sizeof(*dentry));
 		memcpy(dentry->name, name.ptr, name.len);
 		dentry->dir = dir;
 		dir->children++;
 		list_push_back(&kernel->dentries, &dentry->link);
-	} else if (dentry->inode != inode) {
-		struct kinode *old = dentry->inode;
-		dentry->inode = inode;
+	} else {
+		old = dentry->inode;
+	}
+	dentry->until_ns = now_ns(kernel) + valid_ns;
+	dentry->epoch = epoch;
+	if (dentry->inode == inode)
+		return dentry;
+	dentry->inode = inode;
+	if (inode != NULL)
 		inode->dentries++;
+	if (old != NULL) {
 		old->dentries--;
 		maybe_forget(kernel, old);
-		dentry->until_ns = now_ns(kernel) + valid_ns;
-		return dentry;
-	} else {
-		dentry->until_ns = now_ns(kernel) + valid_ns;
-		return dentry;
 	}
-	dentry->inode = inode;
-	inode->dentries++;
-	dentry->until_ns = now_ns(kernel) + valid_ns;
 	return dentry;
 }
 
 /* Take in an answer that carries a reference; the inode is pinned for the caller. */
-struct kinode *kernel_instantiate(struct kernel *kernel, struct kinode *dir, struct str name, const struct kernel_entry *entry)
+struct kinode *kernel_instantiate(struct kernel *kernel, struct kinode *dir, struct str name, const struct kernel_entry *entry,
+				  uint64_t epoch)
 {
 	struct kinode *inode = inode_get(kernel, entry->attr.ino.v);
 	inode->lookups++;
 	inode->pins++;
 	kinode_set_attr(kernel, inode, &entry->attr, entry->attr_valid_ns);
-	(void)dentry_add(kernel, dir, name, inode, entry->entry_valid_ns);
+	(void)dentry_add(kernel, dir, name, inode, entry->entry_valid_ns, epoch);
 	return inode;
 }
 
@@ -204,22 +215,31 @@ struct kinode *kernel_instantiate(struct kernel *kernel, struct kinode *dir, str
 int kernel_lookup(struct kernel *kernel, struct kinode *dir, struct str name, struct kinode **ret_inode)
 {
 	struct kdentry *dentry = dentry_find(kernel, dir, name);
-	if (dentry != NULL && dentry->until_ns > now_ns(kernel)) {
+	if (dentry_is_valid(kernel, dentry)) {
+		if (dentry->inode == NULL) {
+			kernel->counts.absent_hits++;
+			return -ENOENT;
+		}
 		kernel->counts.entry_hits++;
 		dentry->inode->pins++;
 		*ret_inode = dentry->inode;
 		return 0;
 	}
 	struct kernel_entry entry;
+	uint64_t epoch = kernel->epoch;
 	kernel->counts.requests++;
 	int rc = kernel->ops->lookup(kernel->ctx, dir->ino, name, &entry);
+	if (rc == 0 && entry.attr.ino.v == 0) {
+		(void)dentry_add(kernel, dir, name, NULL, entry.entry_valid_ns, epoch);
+		return -ENOENT;
+	}
 	if (rc < 0) {
 		dentry = dentry_find(kernel, dir, name);
 		if (dentry != NULL && rc == -ENOENT)
 			dentry_drop(kernel, dentry);
 		return rc;
 	}
-	*ret_inode = kernel_instantiate(kernel, dir, name, &entry);
+	*ret_inode = kernel_instantiate(kernel, dir, name, &entry, epoch);
 	return 0;
 }
 
@@ -228,7 +248,7 @@ static int lookup_locked(struct kernel *kernel, struct kinode *dir, struct str n
 	if (!S_ISDIR(dir->attr.mode) && dir != kernel->root)
 		return S_ISLNK(dir->attr.mode) ? -ELOOP : -ENOTDIR;
 	struct kdentry *dentry = dentry_find(kernel, dir, name);
-	bool locked = dentry == NULL || dentry->until_ns <= now_ns(kernel);
+	bool locked = !dentry_is_valid(kernel, dentry);
 	if (locked)
 		krwsem_lock(kernel, &dir->rwsem, false);
 	int rc = kernel_lookup(kernel, dir, name, ret_inode);
@@ -324,6 +344,7 @@ static int make(struct kernel *kernel, enum make_kind kind, const char *path, ui
 	if (rc < 0)
 		return rc;
 	rc = must_be_new(kernel, dir, name);
+	uint64_t epoch = kernel->epoch;
 	if (rc == 0) {
 		kernel->counts.requests++;
 		if (kind == MAKE_DIR)
@@ -335,7 +356,7 @@ static int make(struct kernel *kernel, enum make_kind kind, const char *path, ui
 		dir_changed(dir);
 	}
 	if (rc == 0)
-		kinode_put(kernel, kernel_instantiate(kernel, dir, name, &entry));
+		kinode_put(kernel, kernel_instantiate(kernel, dir, name, &entry, epoch));
 	parent_leave(kernel, dir);
 	return rc;
 }
@@ -366,6 +387,7 @@ int kernel_link(struct kernel *kernel, const char *path, const char *to)
 	rc = parent_enter(kernel, to, &dir, &name);
 	if (rc == 0) {
 		rc = must_be_new(kernel, dir, name);
+		uint64_t epoch = kernel->epoch;
 		if (rc == 0 && S_ISDIR(inode->attr.mode))
 			rc = -EPERM;
 		if (rc == 0) {
@@ -376,7 +398,7 @@ int kernel_link(struct kernel *kernel, const char *path, const char *to)
 			kinode_inval_attr(inode);
 		}
 		if (rc == 0)
-			kinode_put(kernel, kernel_instantiate(kernel, dir, name, &entry));
+			kinode_put(kernel, kernel_instantiate(kernel, dir, name, &entry, epoch));
 		parent_leave(kernel, dir);
 	}
 	kinode_put(kernel, inode);
@@ -431,7 +453,7 @@ static bool is_above(struct kernel *kernel, const struct kinode *upper, struct k
 		struct kinode *parent = NULL;
 		list_for_each(at, &kernel->dentries) {
 			struct kdentry *dentry = CONTAINER_OF(at, struct kdentry, link);
-			if (dentry->inode == lower && S_ISDIR(lower->attr.mode))
+			if (dentry->inode != NULL && dentry->inode == lower && S_ISDIR(lower->attr.mode))
 				parent = dentry->dir;
 		}
 		lower = parent;
@@ -468,16 +490,18 @@ static int rename_check(struct kernel *kernel, const struct rename_side *from, c
 static void rename_done(struct kernel *kernel, const struct rename_side *from, const struct rename_side *to, uint32_t flags)
 {
 	struct kdentry *moved = dentry_find(kernel, from->dir, from->name), *replaced = dentry_find(kernel, to->dir, to->name);
-	uint64_t moved_until = moved != NULL ? moved->until_ns : 0, replaced_until = replaced != NULL ? replaced->until_ns : 0;
+	struct kdentry old_moved = moved != NULL ? *moved : (struct kdentry){0};
+	struct kdentry old_replaced = replaced != NULL ? *replaced : (struct kdentry){0};
 	if (moved != NULL)
 		dentry_drop(kernel, moved);
 	if (replaced != NULL)
 		dentry_drop(kernel, replaced);
 	uint64_t now = now_ns(kernel);
 	if (moved != NULL)
-		(void)dentry_add(kernel, to->dir, to->name, from->inode, moved_until - min_u64(moved_until, now));
+		(void)dentry_add(kernel, to->dir, to->name, from->inode, old_moved.until_ns - min_u64(old_moved.until_ns, now), old_moved.epoch);
 	if ((flags & RENAME_EXCHANGE) && replaced != NULL)
-		(void)dentry_add(kernel, from->dir, from->name, to->inode, replaced_until - min_u64(replaced_until, now));
+		(void)dentry_add(kernel, from->dir, from->name, to->inode, old_replaced.until_ns - min_u64(old_replaced.until_ns, now),
+				 old_replaced.epoch);
 }
 
 static int rename_locked(struct kernel *kernel, struct rename_side *from, struct rename_side *to, uint32_t flags)
@@ -547,16 +571,37 @@ int kernel_rename(struct kernel *kernel, const char *from_path, const char *to_p
 
 /* ---- the file system calls us, and memory pressure ------------------------------------------------------------ */
 
-int kernel_inval_inode(struct kernel *kernel, uint64_t ino, uint64_t offset, uint64_t len)
+int kernel_inval_inode(struct kernel *kernel, uint64_t ino, uint64_t offset, uint64_t len, bool again)
 {
 	struct kinode *inode = inode_find(kernel, ino);
 	if (inode == NULL)
 		return -ENOENT;
-	if (inode->pages_locked > 0)
-		return -EAGAIN;
+	if (!again) {
+		kernel->counts.invalidations++;
+		inode->attr_version++;
+		kinode_inval_attr(inode);
+		/* Those that are locked go when they are unlocked; what is read behind our back stays. */
+		kinode_drop_pages(kernel, inode, offset, len == 0 ? UINT64_MAX : offset + len);
+	}
+	return inode->pages_awaited > 0 ? -EAGAIN : 0;
+}
+
+int kernel_inval_attr(struct kernel *kernel, uint64_t ino)
+{
+	struct kinode *inode = inode_find(kernel, ino);
+	if (inode == NULL)
+		return -ENOENT;
 	kernel->counts.invalidations++;
+	inode->attr_version++;
 	kinode_inval_attr(inode);
-	kinode_drop_pages(kernel, inode, offset, len == 0 ? UINT64_MAX : offset + len);
+	return 0;
+}
+
+int kernel_inval_epoch(struct kernel *kernel)
+{
+	if (!kernel->has_epochs)
+		return -ENOSYS;
+	kernel->epoch++;
 	return 0;
 }
 
@@ -580,7 +625,8 @@ void kernel_shrink(struct kernel *kernel)
 {
 	list_for_each_safe(at, tmp, &kernel->dentries) {
 		struct kdentry *dentry = CONTAINER_OF(at, struct kdentry, link);
-		if (dentry->inode->pins == 0 && dentry->inode->children == 0 && dentry->inode->opens == 0 && dentry->dir->pins == 0 &&
+		const struct kinode *inode = dentry->inode;
+		if ((inode == NULL || (inode->pins == 0 && inode->children == 0 && inode->opens == 0)) && dentry->dir->pins == 0 &&
 		    !dentry->dir->rwsem.writer && rng_chance(&kernel->rng, 500000))
 			dentry_drop(kernel, dentry);
 	}

@@ -22,6 +22,7 @@ struct kernel_opened {
 	uint64_t fh;
 	bool direct_io, keep_cache;
 };
+/* For lookup: no such name, and how long that may be believed: attr.ino 0, entry_valid_ns. */
 /* One entry of a directory; stops the reading when it returns false. */
 struct kernel_dirent {
 	const char *name;
@@ -49,7 +50,8 @@ struct kernel_fs_ops {
 	int (*open)(void *ctx, uint64_t ino, int flags, struct kernel_opened *ret_opened);
 	int (*create)(void *ctx, uint64_t parent, struct str name, uint32_t mode, int flags, struct kernel_entry *ret_entry,
 		      struct kernel_opened *ret_opened);
-	int64_t (*read)(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, uint8_t *buf, size_t len);
+	/* into_pages: for the page cache; its answer is taken in without a park. */
+	int64_t (*read)(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, uint8_t *buf, size_t len, bool into_pages);
 	int64_t (*write)(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, const uint8_t *buf, size_t len);
 	int (*flush)(void *ctx, uint64_t ino, uint64_t fh);
 	void (*release)(void *ctx, uint64_t ino, uint64_t fh);
@@ -66,7 +68,7 @@ struct kernel_fs_ops {
 };
 
 struct kernel_counts {
-	uint64_t requests, entry_hits, attr_hits, page_hits, pages_read, forgets, invalidations;
+	uint64_t requests, absent_hits, entry_hits, attr_hits, page_hits, pages_read, forgets, invalidations;
 };
 
 /* In the node's memory: it is never freed but with it. */
@@ -74,7 +76,10 @@ struct kernel *kernel_new(struct loop *loop, uint64_t seed, const struct kernel_
 struct loop *kernel_loop(const struct kernel *kernel);
 const struct kernel_counts *kernel_counts(const struct kernel *kernel);
 /* The kcache seam reaches these (struct sim_kernel_hooks). -EAGAIN: a lock is held. */
-int kernel_inval_inode(struct kernel *kernel, uint64_t ino, uint64_t offset, uint64_t len);
+int kernel_inval_inode(struct kernel *kernel, uint64_t ino, uint64_t offset, uint64_t len, bool again);
+int kernel_inval_attr(struct kernel *kernel, uint64_t ino);
+/* -ENOSYS: this kernel is too old (by its seed). */
+int kernel_inval_epoch(struct kernel *kernel);
 int kernel_inval_entry(struct kernel *kernel, uint64_t parent, struct str name);
 /* Memory pressure: drops some of what nobody uses, and sends forgets. */
 void kernel_shrink(struct kernel *kernel);

@@ -45,7 +45,10 @@ static int op_lookup(void *ctx, uint64_t parent, struct str name, struct kernel_
 {
 	struct client_op op = {0};
 	struct client_entry entry;
-	return take_entry(ctx, client_lookup(client_of(ctx), &op, ino_of(parent), name, &entry), &entry, ret_entry);
+	int rc = client_lookup(client_of(ctx), &op, ino_of(parent), name, &entry);
+	if (rc == -ENOENT && entry.entry_ttl_ns > 0)
+		rc = 0; /* with attr.ino 0 */
+	return take_entry(ctx, rc, &entry, ret_entry);
 }
 
 static void op_forget(void *ctx, uint64_t ino, uint64_t count)
@@ -165,7 +168,8 @@ static uint32_t open_flags(int flags)
 /* What fuse_ops.c answers: a handle that can write passes everything through. */
 static void take_file(struct client_file *file, struct kernel_opened *ret_opened)
 {
-	*ret_opened = (struct kernel_opened){.fh = (uint64_t)(uintptr_t)file, .direct_io = client_file_flags(file) & OPEN_WRITE};
+	*ret_opened = (struct kernel_opened){.fh = (uint64_t)(uintptr_t)file, .direct_io = client_file_flags(file) & OPEN_WRITE,
+					     .keep_cache = client_file_keeps_cache(file)};
 }
 
 static int op_open(void *ctx, uint64_t ino, int flags, struct kernel_opened *ret_opened)
@@ -227,9 +231,9 @@ static void buffer_put(struct kernel_client *self, struct client_buf *buf, size_
 	client_buf_put(buf);
 }
 
-static int64_t op_read(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, uint8_t *data, size_t len)
+static int64_t op_read(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, uint8_t *data, size_t len, bool into_pages)
 {
-	struct client_op op = {0};
+	struct client_op op = {.fills_pages = into_pages};
 	(void)ino;
 	struct client_buf *buf = buffer_get(ctx);
 	int64_t got = client_read(client_of(ctx), &op, file_of(fh), offset, buf, len);
@@ -237,6 +241,7 @@ static int64_t op_read(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, ui
 		memcpy(data, client_buf_ptr(buf), (size_t)got);
 	buffer_put(ctx, buf, len);
 	int rc = told(ctx, got < 0 ? (int)got : 0);
+	client_op_done(client_of(ctx), &op); /* from here on nothing parks until the pages are unlocked */
 	return rc < 0 ? rc : got;
 }
 

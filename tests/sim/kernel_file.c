@@ -9,7 +9,7 @@
 struct kpage {
 	struct map_node node;
 	uint64_t index;
-	bool locked, dropped; /* being read; dropped meanwhile: not kept */
+	bool locked, dropped; /* being read; dropped meanwhile: not kept, and somebody may wait for that */
 	uint8_t bytes[KERNEL_PAGE_BYTES];
 };
 
@@ -36,6 +36,7 @@ void kinode_drop_pages(struct kernel *kernel, struct kinode *inode, uint64_t sta
 		if (at >= end || at + KERNEL_PAGE_BYTES <= start)
 			continue;
 		if (page->locked) {
+			inode->pages_awaited += !page->dropped;
 			page->dropped = true;
 			continue;
 		}
@@ -97,12 +98,13 @@ static int open_create(struct kernel *kernel, struct kinode *dir, struct str nam
 	if (rc != -ENOENT)
 		return rc;
 	kernel->counts.requests++;
+	uint64_t epoch = kernel->epoch;
 	rc = kernel->ops->create(kernel->ctx, dir->ino, name, mode, flags, &entry, &opened);
 	dir->attr_version++;
 	kinode_inval_attr(dir);
 	if (rc < 0)
 		return rc;
-	inode = kernel_instantiate(kernel, dir, name, &entry);
+	inode = kernel_instantiate(kernel, dir, name, &entry, epoch);
 	rc = file_new(kernel, inode, &opened, flags);
 	if (rc < 0)
 		kernel->ops->release(kernel->ctx, inode->ino, opened.fh);
@@ -172,11 +174,13 @@ static int pages_fill(struct kernel *kernel, struct kfile *file, uint64_t first,
 	uint8_t *buf = mem_alloc(count * KERNEL_PAGE_BYTES);
 	inode->pages_locked += (unsigned)count;
 	kernel->counts.requests++;
-	int64_t got = kernel->ops->read(kernel->ctx, inode->ino, file->fh, first * KERNEL_PAGE_BYTES, buf, count * KERNEL_PAGE_BYTES);
+	int64_t got = kernel->ops->read(kernel->ctx, inode->ino, file->fh, first * KERNEL_PAGE_BYTES, buf, count * KERNEL_PAGE_BYTES,
+					  true);
 	inode->pages_locked -= (unsigned)count;
 	kernel->counts.pages_read += count;
 	for (size_t i = 0; i < count; i++) {
 		pages[i]->locked = false;
+		inode->pages_awaited -= pages[i]->dropped;
 		if (got < 0 || pages[i]->dropped) {
 			map_remove(&inode->pages, &pages[i]->node);
 			mem_free(pages[i]);
@@ -249,7 +253,8 @@ int64_t kernel_pread(struct kernel *kernel, int fd, uint8_t *buf, size_t len, ui
 	while (done < len) {
 		size_t part = (size_t)min_u64(len - done, IO_BYTES_MAX);
 		kernel->counts.requests++;
-		int64_t got = kernel->ops->read(kernel->ctx, file->inode->ino, file->fh, offset + done, buf + done, part);
+		int64_t got = kernel->ops->read(kernel->ctx, file->inode->ino, file->fh, offset + done, buf + done, part,
+						  false);
 		if (got < 0)
 			return done > 0 ? (int64_t)done : got;
 		done += (size_t)got;
@@ -403,7 +408,8 @@ static bool readdir_emit(void *ctx, const struct kernel_dirent *dirent)
 	readdir->cookie = dirent->cookie;
 	if (dirent->entry != NULL)
 		kinode_put(readdir->kernel,
-			   kernel_instantiate(readdir->kernel, readdir->dir, str_of(dirent->name), dirent->entry));
+			   kernel_instantiate(readdir->kernel, readdir->dir, str_of(dirent->name), dirent->entry,
+					      readdir->kernel->epoch)); /* as Linux does: whatever it is by now */
 	return true;
 }
 

@@ -26,12 +26,13 @@ struct kinode {
 	struct krwsem rwsem;
 	struct map pages;
 	unsigned pages_locked; /* being read */
+	unsigned pages_awaited; /* of these, those whose end an invalidation waits for */
 	struct waitq page_wait;
 };
 struct kdentry {
 	struct list_node link;
-	struct kinode *dir, *inode;
-	uint64_t until_ns;
+	struct kinode *dir, *inode; /* inode NULL: it is known that there is no such name */
+	uint64_t until_ns, epoch;
 	char name[NAME_BYTES_MAX + 1];
 };
 struct kfile {
@@ -49,6 +50,8 @@ struct kernel {
 	struct list dentries;
 	struct kinode *root;
 	struct krwsem rename_mutex;
+	uint64_t epoch; /* entries of an earlier one are asked for anew */
+	bool has_epochs;
 	struct kfile files[KERNEL_FILES_MAX];
 	struct kernel_counts counts;
 };
@@ -61,7 +64,9 @@ int kinode_refresh(struct kernel *kernel, struct kinode *inode, uint64_t fh);
 void kinode_put(struct kernel *kernel, struct kinode *inode);
 /* Pages of [start, end); those being read stay, to be read anew by whoever waits for them. */
 void kinode_drop_pages(struct kernel *kernel, struct kinode *inode, uint64_t start, uint64_t end);
-struct kinode *kernel_instantiate(struct kernel *kernel, struct kinode *dir, struct str name, const struct kernel_entry *entry);
+/* epoch: of when the question went out. */
+struct kinode *kernel_instantiate(struct kernel *kernel, struct kinode *dir, struct str name, const struct kernel_entry *entry,
+				  uint64_t epoch);
 int kernel_lookup(struct kernel *kernel, struct kinode *dir, struct str name, struct kinode **ret_inode);
 int kernel_walk_parent(struct kernel *kernel, const char *path, struct kinode **ret_dir, struct str *ret_name);
 int kernel_walk(struct kernel *kernel, const char *path, struct kinode **ret_inode);

@@ -74,12 +74,26 @@ static void kcache_pause(struct sim_node *node)
 static int kcache_inval_inode(struct kcache *seam, uint64_t ino, uint64_t offset, uint64_t len)
 {
 	struct sim_node *node = CONTAINER_OF(seam, struct sim_kcache, kcache)->node;
-	int rc;
-	do {
+	int rc = -EAGAIN;
+	for (bool again = false; rc == -EAGAIN; again = true) {
 		kcache_pause(node);
-		rc = node->hooks.inval_inode != NULL ? node->hooks.inval_inode(node->hooks.ctx, ino, offset, len) : -ENOENT;
-	} while (rc == -EAGAIN);
+		rc = node->hooks.inval_inode != NULL ? node->hooks.inval_inode(node->hooks.ctx, ino, offset, len, again) : -ENOENT;
+	}
 	return rc;
+}
+
+static int kcache_inval_attr(struct kcache *seam, uint64_t ino)
+{
+	struct sim_node *node = CONTAINER_OF(seam, struct sim_kcache, kcache)->node;
+	kcache_pause(node);
+	return node->hooks.inval_attr != NULL ? node->hooks.inval_attr(node->hooks.ctx, ino) : -ENOENT;
+}
+
+static int kcache_inval_epoch(struct kcache *seam)
+{
+	struct sim_node *node = CONTAINER_OF(seam, struct sim_kcache, kcache)->node;
+	kcache_pause(node);
+	return node->hooks.inval_epoch != NULL ? node->hooks.inval_epoch(node->hooks.ctx) : -ENOSYS;
 }
 
 static int kcache_inval_entry(struct kcache *seam, uint64_t parent, struct str name)
@@ -100,7 +114,9 @@ static void kcache_fini(struct kcache *seam)
 
 static const struct kcache_ops kcache_ops = {
 	.inval_inode = kcache_inval_inode,
+	.inval_attr = kcache_inval_attr,
 	.inval_entry = kcache_inval_entry,
+	.inval_epoch = kcache_inval_epoch,
 	.fini = kcache_fini,
 };
 

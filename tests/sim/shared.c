@@ -25,11 +25,6 @@ void shared_fini(struct shared *shared)
 		mem_free(CONTAINER_OF(link, struct published, link));
 }
 
-void shared_disturbed(struct shared *shared, uint64_t until_ns)
-{
-	shared->disturbed_until_ns = max_u64(shared->disturbed_until_ns, until_ns);
-}
-
 static void wrong(struct shared *shared, const char *what, const char *path, int64_t got)
 {
 	WORLD_MEMORY();
@@ -201,7 +196,6 @@ static void step_publish(struct shared *shared, struct kernel *kernel, struct rn
 	if (rc < 0)
 		wrong(shared, "publishing", published->path, rc);
 	published->version++;
-	published->time_ns = world_now_ns(shared->world);
 	published->busy = false;
 }
 
@@ -234,9 +228,7 @@ static void read_check(struct shared *shared, struct kernel *kernel, const struc
 static void step_read(struct shared *shared, struct kernel *kernel, struct rng *rng)
 {
 	struct published *published = published_pick(shared, rng);
-	uint64_t now_ns = world_now_ns(shared->world);
-	if (published == NULL || published->busy ||
-	    max_u64(published->time_ns, shared->disturbed_until_ns) + SHARED_STALE_NS + 2 * world_faults(shared->world)->slow_ns_max > now_ns)
+	if (published == NULL || published->busy)
 		return;
 	read_check(shared, kernel, published);
 }

@@ -12,9 +12,6 @@
 #include "tests/sim/kernel.h"
 
 enum { SHARED_NAMES = 5, SHARED_PATH_BYTES = 48, SHARED_PUBLISHED_MAX = 24, SHARED_BYTES_MAX = 200000 };
-/* A reader of another mount may see what is this much older than now. */
-#define SHARED_STALE_NS (1100 * NS_PER_MS)
-
 enum shared_kind {
 	SHARED_CREATE, SHARED_UNLINK, SHARED_MKDIR, SHARED_RMDIR, SHARED_RENAME, SHARED_UNRENAME, SHARED_LINK, SHARED_PUBLISH, SHARED_READ,
 	SHARED_LIST, SHARED_KINDS,
@@ -22,7 +19,7 @@ enum shared_kind {
 struct published {
 	struct list_node link;
 	char path[SHARED_PATH_BYTES];
-	uint64_t seed, len, time_ns, version;
+	uint64_t seed, len, version;
 	bool busy; /* being written */
 };
 struct shared_op {
@@ -40,14 +37,11 @@ struct shared {
 	struct shared_name files[SHARED_NAMES], dirs[SHARED_NAMES], targets[SHARED_NAMES];
 	unsigned links, links_open, unique, published_count;
 	struct list published;
-	uint64_t disturbed_until_ns; /* answers from before may arrive until then */
 	uint64_t ops, wins, losses, reads;
 };
 
 void shared_init(struct shared *shared, struct world *world);
 void shared_fini(struct shared *shared);
-/* Answers may be under way until then (a cut, a frozen process): only what is read later is held to SHARED_STALE_NS. */
-void shared_disturbed(struct shared *shared, uint64_t until_ns);
 /* In a task; parks: makes the directory and what is in it from the start, whoever comes first. 0, or a negative errno. */
 int shared_prepare(struct kernel *kernel);
 /* In a task; parks: one operation. */

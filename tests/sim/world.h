@@ -127,7 +127,10 @@ const struct kv_pair *sim_store_find(struct sim_store *store, struct blob key);
 /* ---- the kernel above a mount: set before the first boot ------------------------------------------------------ */
 /* What the kcache seam's calls reach. Called on the node's loop, in a task of the node; must not park. */
 struct sim_kernel_hooks {
-	int (*inval_inode)(void *ctx, uint64_t ino, uint64_t offset, uint64_t len);
+	/* -EAGAIN: waits for pages that are locked; call again with `again` set. */
+	int (*inval_inode)(void *ctx, uint64_t ino, uint64_t offset, uint64_t len, bool again);
+	int (*inval_attr)(void *ctx, uint64_t ino);
+	int (*inval_epoch)(void *ctx);
 	int (*inval_entry)(void *ctx, uint64_t parent, struct str name);
 	void *ctx;
 };

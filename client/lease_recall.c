@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What an MDT asks of us: leases back, and sizes.
+ *
+ * Nothing here calls an MDT: whoever recalls holds the inode's gate there, and our call would wait for it. Data goes to the OSTs, the size goes
+ * with the answer. What takes long is done by a task of the node's, and the MDT is told that it is under way. */
+#include "client/client_impl.h"
+
+#define ANSWER_WITHIN_NS (1 * NS_PER_S) /* below the MDT's 2 s */
+
+/* ---- grants on their way ----------------------------------------------------------------------------------------- */
+
+/* A recall of an inode without a node. Its grant may still be on its way; when every call that ran then has ended, it is not. */
+struct lease_tomb {
+	struct list_node link;
+	struct ino ino;
+	uint64_t number;
+	uint64_t begun; /* client.lease_calls_begun then */
+};
+
+void lease_call_begin(struct client *client, struct lease_call *call)
+{
+	call->began = ++client->lease_calls_begun;
+	list_push_back(&client->lease_calls, &call->link);
+}
+
+void lease_call_end(struct client *client, struct lease_call *call)
+{
+	list_remove(&call->link);
+	struct list_node *oldest = list_first(&client->lease_calls);
+	uint64_t began = oldest != NULL ? CONTAINER_OF(oldest, struct lease_call, link)->began : UINT64_MAX;
+	list_for_each_safe(at, tmp, &client->lease_tombs) {
+		struct lease_tomb *tomb = CONTAINER_OF(at, struct lease_tomb, link);
+		if (tomb->begun >= began)
+			return; /* in order: the rest is younger */
+		list_remove(at);
+		mem_free(tomb);
+	}
+}
+
+uint64_t lease_tomb_of(struct client *client, struct ino ino)
+{
+	uint64_t number = 0;
+	list_for_each(at, &client->lease_tombs) {
+		const struct lease_tomb *tomb = CONTAINER_OF(at, struct lease_tomb, link);
+		if (ino_eq(tomb->ino, ino))
+			number = max_u64(number, tomb->number);
+	}
+	return number;
+}
+
+static void tomb_add(struct client *client, struct ino ino, uint64_t number)
+{
+	if (list_is_empty(&client->lease_calls))
+		return;
+	struct lease_tomb *tomb = mem_alloc(sizeof(*tomb));
+	*tomb = (struct lease_tomb){.ino = ino, .number = number, .begun = client->lease_calls_begun};
+	list_push_back(&client->lease_tombs, &tomb->link);
+}
+
+void lease_tombs_clear(struct client *client)
+{
+	struct list_node *link;
+	while ((link = list_pop_front(&client->lease_tombs)) != NULL)
+		mem_free(CONTAINER_OF(link, struct lease_tomb, link));
+}
+
+/* ---- the kernel's pages ------------------------------------------------------------------------------------------ */
+
+/* Drop all for good. A read that comes meanwhile is answered under the lease that is being given back, as its page is locked; it may bring the page
+ * back: then again. From the quiet moment on, reads wait for the next lease. */
+static void drop_pages(struct client *client, struct node *node)
+{
+	struct kcache *kcache = client->env->kcache;
+	node->dropping = true;
+	for (bool again = false;; again = true) {
+		uint64_t filled = node->reads_filled;
+		client->counters.page_invalidations++;
+		client->counters.page_invalidations_again += again;
+		(void)kcache->ops->inval_inode(kcache, node->ino.v, 0, 0); /* ENOENT: the kernel does not know it, and has no pages of it */
+		if (node->reads_filled == filled && node->reads_filling == 0)
+			break;
+		/* Those that run will be answered without us; what they bring must go, too. */
+		while (node->reads_filling > 0 && node->reads_filled == filled)
+			(void)waitq_wait(&node->changed, client_loop(client), env_now_ns(client->env) + NS_PER_S); /* either way */
+	}
+	node->dropping = false;
+	node->fills_held = true;
+	node->pages = false;
+}
+
+/* ---- giving a data lease back ------------------------------------------------------------------------------------ */
+
+static bool must_drop_pages(const struct client *client, const struct node *node, uint8_t left)
+{
+	if (client->env->kcache == NULL || !node->pages)
+		return false;
+	/* A shared mapping may have written pages that we have not seen: they come back by being dropped. */
+	return !lease_caches(left) || (node->lease.data_mode == LEASE_PW && node->writers > 0);
+}
+
+static void wait_for_writes(struct client *client, struct node *node)
+{
+	while (node->writes_running > 0)
+		(void)waitq_wait(&node->changed, client_loop(client), UINT64_MAX); /* the last of them wakes us */
+}
+
+static void give_task(void *arg)
+{
+	struct node *node = arg;
+	struct client *client = node->giving_client;
+	uint64_t client_id = client->identity.client;
+	bool wrote = lease_writes(node->lease.data_mode);
+	uint8_t left = lease_kept(node->lease.data_mode, node->giving_keep);
+	struct task *self = task_current(client_loop(client));
+	task_set_step(self, "give", "writes");
+	wait_for_writes(client, node);
+	task_set_step(self, "give", "pages");
+	if (must_drop_pages(client, node, left)) {
+		drop_pages(client, node);
+		wait_for_writes(client, node);
+	}
+	task_set_step(self, "give", "commit");
+	int rc = wrote ? unstable_commit_ino(client, NULL, node->ino) : 0;
+	if (client->identity.client == client_id && (rc == 0 || !(rc == -ERR_aborted || rc == -ERR_evicted)))
+		lease_set_data_mode(client, node, lease_kept(node->lease.data_mode, node->giving_keep)); /* data that an OST will never take was told as lost */
+	node->giving = false;
+	node->fills_held = false;
+	waitq_wake_all(&node->changed);
+	node_put(client, node);
+	session_task_done(client);
+}
+
+static void give_start(struct client *client, struct node *node, uint8_t keep)
+{
+	node->giving = true;
+	node->giving_keep = keep;
+	node->giving_client = client;
+	node->fills_held = false;
+	node->users++;
+	client->counters.recalls_crossed_read += node->reads_filling > 0;
+	waitq_wake_all(&node->changed); /* reads that wait for a better lease go on under this one */
+	session_spawn(client, "give", give_task, node);
+}
+
+/* 0, or ERR_in_progress when it takes longer. Parks. */
+static int give_data(struct client *client, struct node *node, uint8_t keep, uint64_t deadline_ns)
+{
+	uint64_t client_id = client->identity.client;
+	while (node->giving || lease_kept(node->lease.data_mode, keep) != node->lease.data_mode) {
+		if (client->identity.client != client_id)
+			return fail(ERR_evicted);
+		if (client->ended)
+			return fail(ERR_aborted);
+		if (!node->giving)
+			give_start(client, node, keep);
+		if (waitq_wait(&node->changed, client_loop(client), deadline_ns) < 0)
+			return fail(ERR_in_progress);
+	}
+	return 0;
+}
+
+/* ---- entries and attributes --------------------------------------------------------------------------------------- */
+
+/* The kernel's entries are gone when it asks for all anew, by its epoch, or when their time is up. */
+static void drop_entries(struct client *client, struct node *node)
+{
+	struct kcache *kcache = client->env->kcache;
+	uint64_t now_ns = env_now_ns(client->env);
+	if (kcache == NULL || node->told_ns <= now_ns)
+		return;
+	uint64_t wait_until_ns = node->told_ns;
+	if (!client->no_epochs && kcache->ops->inval_epoch(kcache) == 0) {
+		client->counters.epochs++;
+		/* READDIRPLUS answers are taken in by the kernel later, under whatever epoch is then: their short time runs down. */
+		wait_until_ns = min_u64(wait_until_ns, node->told_plus_ns);
+	} else {
+		client->no_epochs = true;
+	}
+	now_ns = env_now_ns(client->env);
+	if (wait_until_ns > now_ns) {
+		client->counters.timeouts_run_down++;
+		session_nap(client, wait_until_ns - now_ns);
+	}
+}
+
+/* Attributes and entries. While the kernel may still have them they count as held, also for a restarted MDT: another recall waits here, too. */
+static void give_names(struct client *client, struct node *node, bool attr, bool dir)
+{
+	struct kcache *kcache = client->env->kcache;
+	attr = attr && node->lease.attr_mode != LEASE_NONE;
+	dir = dir && node->lease.dir_mode != LEASE_NONE;
+	if (attr) {
+		node->lease.attr_mode = LEASE_NONE;
+		node->attr_valid = false;
+		node->giving_attr++;
+	}
+	if (dir) {
+		client->counters.recalls_crossed_lookup += node->asking_names > 0;
+		node->lease.dir_mode = LEASE_NONE;
+		dircache_clear(client, node);
+		node->giving_dir++;
+	}
+	if (attr && kcache != NULL && node->told_ns > env_now_ns(client->env))
+		(void)kcache->ops->inval_attr(kcache, node->ino.v); /* ENOENT: it does not know the inode */
+	if (dir)
+		drop_entries(client, node);
+	node->giving_attr -= attr;
+	node->giving_dir -= dir;
+	waitq_wake_all(&node->changed);
+	while (node->giving_attr > 0 || node->giving_dir > 0)
+		(void)waitq_wait(&node->changed, client_loop(client), UINT64_MAX); /* whoever gives wakes us */
+}
+
+static void tell_opens(struct client *client, struct node *node, struct lease_recall_rep *rep)
+{
+	if (node->local_opens == 0)
+		return;
+	if (node->told_handle == 0) {
+		node->told_handle = client->next_handle++;
+		client->counters.opens_told++;
+	}
+	rep->handle = node->told_handle;
+}
+
+static void fill_size(const struct node *node, uint8_t *ret_flags, uint32_t *ret_size_gen, uint64_t *ret_size_bytes, int64_t *ret_mtime_ns,
+		      uint64_t *ret_blocks)
+{
+	if (!node->dirty || !node->size_known)
+		return;
+	*ret_flags = SIZE_VALID;
+	*ret_size_gen = node->size_gen;
+	*ret_size_bytes = node->size_bytes;
+	*ret_mtime_ns = node->mtime_ns;
+	*ret_blocks = node->blocks;
+}
+
+int lease_serve_recall(struct client *client, const struct lease_recall_req *req, struct lease_recall_rep *rep)
+{
+	uint64_t deadline_ns = env_now_ns(client->env) + ANSWER_WITHIN_NS;
+	struct node *node = node_find(client, req->ino);
+	client->counters.recalls++;
+	if (node == NULL) {
+		tomb_add(client, req->ino, req->number);
+		return 0;
+	}
+	if (req->number < node->lease.number)
+		return 0; /* a copy of an old one: what it asked for was given back long ago */
+	node->users++;
+	node->recalled = max_u64(node->recalled, req->number);
+	/* Attributes first: from here on no open happens without a call. */
+	give_names(client, node, req->attr != 0, req->dir != 0);
+	int rc = give_data(client, node, req->data_keep, deadline_ns);
+	if (rc == 0) {
+		if (req->last_name)
+			tell_opens(client, node, rep);
+		fill_size(node, &rep->flags, &rep->size_gen, &rep->size_bytes, &rep->mtime_ns, &rep->blocks);
+	}
+	node_put(client, node);
+	return rc;
+}
+
+int lease_serve_glimpse(struct client *client, const struct glimpse_req *req, struct glimpse_rep *rep)
+{
+	const struct node *node = node_find(client, req->ino);
+	if (node != NULL)
+		fill_size(node, &rep->flags, &rep->size_gen, &rep->size_bytes, &rep->mtime_ns, &rep->blocks);
+	return 0;
+}
