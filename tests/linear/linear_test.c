@@ -2,7 +2,7 @@
  * The checker: histories made by hand, and random ones against a search that tries every order. */
 #include "common/base/mem.h"
 #include "common/base/rng.h"
-#include "tests/linear/linear.h"
+#include "tests/linear/content.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -198,6 +198,29 @@ static void too_much_is_unknown_and_never_wrong(void **state)
 	assert_in_range(result.steps, 10000, 20000);
 }
 
+static void bytes_tell_their_value_and_a_mixture_tells_none(void **state)
+{
+	(void)state;
+	uint8_t one[LINEAR_RECORD_BYTES * 2], two[LINEAR_RECORD_BYTES];
+	struct linear_state seen;
+	linear_content_fill(3, 1, one, LINEAR_RECORD_BYTES);
+	linear_content_fill(3, 2, two, LINEAR_RECORD_BYTES);
+	memcpy(one + LINEAR_RECORD_BYTES, two, sizeof(two));
+	assert_int_equal(1, linear_content_value(3, one, LINEAR_RECORD_BYTES));
+	assert_true(linear_content_value(4, one, LINEAR_RECORD_BYTES) == LINEAR_TORN);
+	assert_true(linear_content_value(3, one, LINEAR_RECORD_BYTES + 8) == LINEAR_TORN);
+	linear_content_records(3, one, sizeof(one), &seen);
+	assert_int_equal(2, linear_records_count(&seen));
+	assert_int_equal(2, linear_records_get(&seen, 1));
+	linear_content_records(3, one, sizeof(one) - 1, &seen);
+	assert_true(seen.words[0] == LINEAR_TORN);
+	memcpy(one + 100, two + 100, LINEAR_RECORD_BYTES - 100);
+	linear_content_records(3, one, sizeof(one), &seen);
+	assert_true(seen.words[0] == LINEAR_TORN);
+	linear_content_records(3, one, 0, &seen);
+	assert_int_equal(0, linear_records_count(&seen));
+}
+
 /* ---- random --------------------------------------------------------------------------------------------------- */
 
 static void op_draw(const struct linear_model *model, struct rng *rng, unsigned number, struct linear_op *op)
@@ -353,6 +376,7 @@ int main(void)
 		cmocka_unit_test(a_lock_has_one_holder_until_it_dies),
 		cmocka_unit_test(an_explanation_names_the_operation_and_little_else),
 		cmocka_unit_test(too_much_is_unknown_and_never_wrong),
+		cmocka_unit_test(bytes_tell_their_value_and_a_mixture_tells_none),
 		cmocka_unit_test(random_histories_are_judged_as_every_order_judges_them),
 		cmocka_unit_test(a_hundred_operations_of_six_clients_are_soon_judged),
 	};

@@ -170,6 +170,7 @@ static int pages_fill(struct kernel *kernel, struct kfile *file, uint64_t first,
 		map_insert(&inode->pages, &pages[i]->node, map_hash_u64(first + i));
 	}
 	uint8_t *buf = mem_alloc(count * KERNEL_PAGE_BYTES);
+	uint64_t version = inode->attr_version;
 	inode->pages_locked += (unsigned)count;
 	kernel->counts.requests++;
 	int64_t got = kernel->ops->read(kernel->ctx, inode->ino, file->fh, first * KERNEL_PAGE_BYTES, buf, count * KERNEL_PAGE_BYTES);
@@ -185,6 +186,12 @@ static int pages_fill(struct kernel *kernel, struct kfile *file, uint64_t first,
 		}
 	}
 	mem_free(buf);
+	/* fuse_short_read: an answer that ends early tells where the file ends. */
+	uint64_t end = first * KERNEL_PAGE_BYTES + (got < 0 ? 0 : (uint64_t)got);
+	if (got >= 0 && (size_t)got < count * KERNEL_PAGE_BYTES && version == inode->attr_version && end < inode->attr.size_bytes) {
+		inode->attr_version++;
+		inode->attr.size_bytes = end;
+	}
 	waitq_wake_all(&inode->page_wait);
 	return got < 0 ? (int)got : 0;
 }
