@@ -302,7 +302,7 @@ static void say_op(struct text *text, const struct search *search, size_t index)
 	if (op->returned)
 		say(text, "  client %u [%llu .. %llu] %s\n", op->client, (unsigned long long)op->call_at, (unsigned long long)op->return_at, what);
 	else
-		say(text, "  client %u [%llu .. never returned] %s\n", op->client, (unsigned long long)op->call_at, what);
+		say(text, "  client %u [%llu .. not returned] %s\n", op->client, (unsigned long long)op->call_at, what);
 }
 
 static void say_order(struct text *text, const struct search *search)
@@ -364,6 +364,23 @@ static size_t shrink(const struct linear_model *model, struct linear_op *ops, si
 	return count;
 }
 
+/* What was known when `misfit` returned. Returns how many operations that are. */
+static size_t until_then(const struct linear_op *misfit, const struct linear_op *ops, size_t count, struct linear_op *ret_ops)
+{
+	size_t left = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (ops[i].call_at > misfit->return_at)
+			continue;
+		ret_ops[left] = ops[i];
+		if (ops[i].return_at > misfit->return_at) {
+			ret_ops[left].returned = false;
+			ret_ops[left].return_at = LINEAR_NEVER;
+		}
+		left++;
+	}
+	return left;
+}
+
 void linear_explain(const struct linear_model *model, const struct linear_op *ops, size_t count, uint64_t steps_max,
 		    char ret_text[LINEAR_TEXT_BYTES])
 {
@@ -377,12 +394,13 @@ void linear_explain(const struct linear_model *model, const struct linear_op *op
 		say(&text, "%s\n", result.verdict == LINEAR_GOOD ? "linearizable" : result.unknown);
 		return;
 	}
-	struct linear_op *own = mem_dup(ops, count * sizeof(*ops));
-	size_t left = shrink(model, own, count, steps_max);
+	struct linear_op *own = mem_alloc(count * sizeof(*ops));
+	size_t then = until_then(&ops[result.misfit], ops, count, own);
+	size_t left = shrink(model, own, then, steps_max);
 	search_init(&search, model, own, left, steps_max, &result);
 	search_run(&search);
-	say(&text, "%s: not linearizable: %zu of %zu operations fit; without %zu observations that do not matter, this does not:\n", model->name,
-	    prefix, count, count - left);
+	say(&text, "%s: not linearizable: the first %zu of %zu operations fit, this does not (without %zu observations that do not matter):\n",
+	    model->name, prefix, count, then - left);
 	say_op(&text, &search, result.misfit);
 	say_order(&text, &search);
 	say_candidates(&text, &search, result.misfit);

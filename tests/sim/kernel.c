@@ -281,6 +281,19 @@ int kernel_walk(struct kernel *kernel, const char *path, struct kinode **ret_ino
 	return rc;
 }
 
+void kernel_expire(struct kernel *kernel, const char *path)
+{
+	struct kinode *dir = kernel->root;
+	while (dir != NULL && *path != '\0') {
+		size_t len = strcspn(path, "/");
+		struct kdentry *dentry = dentry_find(kernel, dir, (struct str){path, len});
+		if (dentry != NULL)
+			dentry->until_ns = 0;
+		dir = dentry != NULL ? dentry->inode : NULL;
+		path += len + (path[len] == '/');
+	}
+}
+
 /* A directory and a name in it, the directory locked for change; leave with parent_leave. */
 static int parent_enter(struct kernel *kernel, const char *path, struct kinode **ret_dir, struct str *ret_name)
 {

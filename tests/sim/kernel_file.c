@@ -110,7 +110,7 @@ static int open_create(struct kernel *kernel, struct kinode *dir, struct str nam
 	return rc;
 }
 
-int kernel_open(struct kernel *kernel, const char *path, int flags, uint32_t mode)
+static int open_path(struct kernel *kernel, const char *path, int flags, uint32_t mode)
 {
 	struct kinode *dir, *inode;
 	struct str name;
@@ -131,6 +131,15 @@ int kernel_open(struct kernel *kernel, const char *path, int flags, uint32_t mod
 	krwsem_unlock(&dir->rwsem);
 	kinode_put(kernel, dir);
 	return rc;
+}
+
+int kernel_open(struct kernel *kernel, const char *path, int flags, uint32_t mode)
+{
+	int rc = open_path(kernel, path, flags, mode);
+	if (rc != -ESTALE)
+		return rc;
+	kernel_expire(kernel, path);
+	return open_path(kernel, path, flags, mode);
 }
 
 static struct kfile *file_of(struct kernel *kernel, int fd)
@@ -366,7 +375,7 @@ int kernel_fstat(struct kernel *kernel, int fd, struct attr *ret_attr)
 	return rc;
 }
 
-int kernel_stat(struct kernel *kernel, const char *path, struct attr *ret_attr)
+static int stat_path(struct kernel *kernel, const char *path, struct attr *ret_attr)
 {
 	struct kinode *inode;
 	int rc = kernel_walk(kernel, path, &inode);
@@ -377,6 +386,15 @@ int kernel_stat(struct kernel *kernel, const char *path, struct attr *ret_attr)
 		*ret_attr = inode->attr;
 	kinode_put(kernel, inode);
 	return rc;
+}
+
+int kernel_stat(struct kernel *kernel, const char *path, struct attr *ret_attr)
+{
+	int rc = stat_path(kernel, path, ret_attr);
+	if (rc != -ESTALE)
+		return rc;
+	kernel_expire(kernel, path);
+	return stat_path(kernel, path, ret_attr);
 }
 
 int kernel_readlink(struct kernel *kernel, const char *path, char *buf, size_t size)
