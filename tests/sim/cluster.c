@@ -54,7 +54,8 @@ static void client_main(struct process *process, struct env *env)
 		cannot_start(process, rc, "mount");
 		return;
 	}
-	process->channel = (struct kernel_client){.client = process->client, .loop = env->loop, .world = cluster->world};
+	process->channel = (struct kernel_client){.client = process->client, .loop = env->loop, .world = cluster->world,
+						  .uncached = cluster->opts.uncached};
 	process->kernel = kernel_new(env->loop, cluster->opts.seed ^ process->index, &kernel_client_ops, &process->channel);
 	process->serving = true;
 	if (process->kind == PROCESS_VERIFIER) {

@@ -352,7 +352,7 @@ static void bad(struct history *history, const struct history_object *object, co
 	path_of(object, 0, path);
 	linear_explain(object->model, ops, count, steps_max, text);
 	world_fail(history->world, "history: %s: %.400s", path, text);
-	while ((line = strsep(&rest, "\n")) != NULL)
+	while ((line = strsep(&rest, "\n")) != NULL && line[0] != '\0')
 		world_note(history->world, NULL, "%s", line);
 }
 
