@@ -61,7 +61,8 @@ static struct history_object *object_now(struct history *history, unsigned slot)
 	object->generation = before != NULL ? before->generation + 1 : 0;
 	object->id = ++history->ids;
 	object->cut_at = LINEAR_NEVER;
-	object->model = slot < HISTORY_REGISTERS ? &linear_register : slot < HISTORY_REGISTERS + HISTORY_APPENDS ? &linear_append : &linear_names;
+	object->model = slot < HISTORY_REGISTERS ? &linear_register :
+			slot < HISTORY_REGISTERS + HISTORY_APPENDS ? &linear_append : &linear_names;
 	object->offset_bytes = slot < HISTORY_REGISTERS ? registers[slot].offset_bytes : 0;
 	object->len_bytes = slot < HISTORY_REGISTERS ? registers[slot].len_bytes : LINEAR_RECORD_BYTES;
 	list_push_back(&history->objects, &object->link);
@@ -174,8 +175,9 @@ static void look_content(struct history *history, struct kernel *kernel, struct 
 		struct linear_op *op = returned(history, task);
 		if (!is_register)
 			linear_content_records(object->id, buf, (size_t)got, &op->seen);
-		else if (got != 0)
-			op->seen.words[0] = (uint64_t)got == object->len_bytes ? linear_content_value(object->id, buf, (size_t)got) : LINEAR_TORN;
+		else if (got > 0)
+			op->seen.words[0] = (uint64_t)got == object->len_bytes ?
+						    linear_content_value(object->id, buf, (size_t)got) : LINEAR_TORN;
 		noted(history, task);
 	} else {
 		wrong(history, object, "pread", got);
