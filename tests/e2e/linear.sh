@@ -4,13 +4,13 @@
 # call and return is logged, and judged afterwards (tests/linear).
 #
 # Usage: tests/e2e/linear.sh [--histories N] [--mounts N] [--seed N] [--kind] [--no-locks] [--servers]
-#   --histories N  how many at least [90: about 20 s]; 1000 takes four minutes
+#   --histories N  how many at least [63: about 20 s]; 1000 takes six minutes
 #   --mounts N     1 to 4 [3], with two processes each
 #   --kind         nothing is killed or stopped
 #   --no-locks     without locks
 #   --servers      servers are killed, too
 . "$(dirname "$0")/lib.sh"
-HISTORIES=90 MOUNTS=3 SEED=$$ KIND='' LOCKS=1 VICTIMS=()
+HISTORIES=63 MOUNTS=3 SEED=$$ KIND='' LOCKS=1 VICTIMS=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--histories) HISTORIES=$2; shift ;;
@@ -23,11 +23,12 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-ROUND_MS=2000 PROCESSES=$((2 * MOUNTS)) PER_ROUND=$((7 + 2 * LOCKS))
+# A stopped mount is evicted within a round, and the others go on on the same files.
+ROUND_MS=3000 LEASE=2s PROCESSES=$((2 * MOUNTS)) PER_ROUND=$((7 + 2 * LOCKS))
 ROUNDS=$(((HISTORIES + PER_ROUND - 1) / PER_ROUND))
 RANDOM=$SEED
 printf 'linear: %d rounds on %d mounts, --seed %d\n' "$ROUNDS" "$MOUNTS" "$SEED"
-start_cluster --osts 4 --mounts "$MOUNTS"
+start_cluster --osts 4 --mounts "$MOUNTS" -o "lease=$LEASE"
 mount_point() { [ "$1" = 0 ] && echo "$MNT" || echo "$MNT.$(($1 + 1))"; }
 mkdir "$MNT/linear"
 sleep 2 # every mount sees it
@@ -47,7 +48,7 @@ pid_of() { local_cluster status --json | sed -n "s/.*\"name\": \"$1\".*\"pid\": 
 killed=0 paused=0
 end_ns=$((start_ns + ROUNDS * ROUND_MS * 1000000))
 for ((i = 0; i < MOUNTS; i++)); do VICTIMS+=("client$i"); done
-while [ -z "$KIND" ] && [ "$(linear now)" -lt $((end_ns - 4000000000)) ]; do
+while [ -z "$KIND" ] && [ "$(linear now)" -lt $((end_ns - 5000000000)) ]; do
 	sleep "0.$((RANDOM % 9 + 1))"
 	victim=${VICTIMS[RANDOM % ${#VICTIMS[@]}]}
 	if [ $((RANDOM % 2)) = 0 ]; then
@@ -59,7 +60,7 @@ while [ -z "$KIND" ] && [ "$(linear now)" -lt $((end_ns - 4000000000)) ]; do
 		stopped=$(pid_of "$victim")
 		[ -n "$stopped" ] || fail "$victim has no pid"
 		kill -STOP "$stopped"
-		sleep "$((RANDOM % 2)).$((RANDOM % 9 + 1))"
+		sleep "$((RANDOM % 4)).$((RANDOM % 9 + 1))"
 		kill -CONT "$stopped"
 		stopped=''
 		paused=$((paused + 1))

@@ -377,6 +377,7 @@ const char *cluster_run(const struct cluster_opts *opts, struct cluster_coverage
 	struct workload_opts work = {.clients = cluster.client_count, .tasks = 2, .shared_tasks = 1,
 				     .recorded_tasks = opts->history ? RECORDED_TASKS : 0, .think_ns_max = 30 * NS_PER_MS};
 	cluster.workload = workload_new(cluster.world, opts->seed, &work);
+	cluster.workload->history.names_only = opts->names_only;
 	process_new(&cluster, &cluster.mds, PROCESS_MDS, 0);
 	for (unsigned i = 0; i < cluster.ost_count; i++)
 		process_new(&cluster, &cluster.osts[i], PROCESS_OST, i);

@@ -55,7 +55,7 @@ struct process {
 };
 struct cluster_opts {
 	uint64_t seed, safety_ns, clients; /* clients: 0: as the seed has it */
-	bool trace, kind, history, uncached; /* kind: no faults; uncached: kernels cache nothing */
+	bool trace, kind, history, uncached, names_only; /* kind: no faults; uncached: kernels cache nothing */
 };
 struct cluster {
 	struct world *world;

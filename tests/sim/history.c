@@ -297,6 +297,7 @@ static void name_op(struct history *history, struct kernel *kernel, struct histo
 	struct linear_op *op = called(history, task, object, kind);
 	op->a = a;
 	op->b = b;
+	uint64_t to_self = kernel_counts(kernel)->renames_to_self;
 	int rc = name_do(kernel, object, kind, a, b, &file);
 	if (rc < 0 && rc != -ENOENT && rc != -EEXIST) {
 		wrong(history, object, "an operation on names", rc);
@@ -305,6 +306,10 @@ static void name_op(struct history *history, struct kernel *kernel, struct histo
 	op = returned(history, task);
 	op->rc = rc < 0 ? rc : 0; /* a file descriptor */
 	op->seen.words[0] = file;
+	/* Linux looks both names up, one after the other, and renames nothing if they are one file. With nothing to keep another mount from
+	 * moving the file from the first to the second in between, it says that it has done what it has not. */
+	if (history->names_only && rc == 0 && kernel_counts(kernel)->renames_to_self != to_self)
+		op->returned = false;
 	noted(history, task);
 	if (kind == LINEAR_CREATE && rc >= 0)
 		(void)kernel_close(kernel, rc); /* nothing was written */
@@ -334,7 +339,8 @@ int history_prepare(struct kernel *kernel)
 
 void history_step(struct history *history, struct kernel *kernel, struct rng *rng, struct history_task *task)
 {
-	struct history_object *object = object_now(history, (unsigned)rng_below(rng, HISTORY_SLOTS));
+	unsigned first = history->names_only ? HISTORY_REGISTERS + HISTORY_APPENDS : 0;
+	struct history_object *object = object_now(history, (unsigned)rng_range(rng, first, HISTORY_SLOTS - 1));
 	uint64_t draw = rng_below(rng, 10);
 	if (object->model == &linear_names)
 		step_names(history, kernel, rng, task, object);

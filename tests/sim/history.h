@@ -41,6 +41,7 @@ struct history_counts {
 struct history {
 	struct world *world;
 	struct list objects;
+	bool names_only; /* no files: what must be right even if kernels cache nothing, but for what they make up themselves */
 	struct history_object *now[HISTORY_SLOTS];
 	uint32_t ids;
 	uint64_t clock; /* counts calls and returns: all in one thread, so that their order is known */

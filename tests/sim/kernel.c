@@ -502,6 +502,7 @@ static int rename_locked(struct kernel *kernel, struct rename_side *from, struct
 	if (rc < 0 && rc != -ENOENT)
 		return rc;
 	rc = rename_check(kernel, from, to, flags);
+	kernel->counts.renames_to_self += rc == 0 && from->inode == to->inode;
 	if (rc < 0 || from->inode == to->inode)
 		return rc;
 	kernel->counts.requests++;

@@ -10,7 +10,7 @@ enum { SAFETY_S_DEFAULT = 6 };
 
 struct options {
 	uint64_t seed, count, minutes, safety_s, clients;
-	bool trace, kind, need_coverage, twice, steps, history, uncached;
+	bool trace, kind, need_coverage, twice, steps, history, uncached, names_only;
 };
 
 static const char help[] =
@@ -23,6 +23,7 @@ static const char help[] =
 	"  --kind           no faults at all\n"
 	"  --clients N      that many mounts, 1 to 4 (2 or 3, as the seed has it)\n"
 	"  --uncached       kernels cache nothing: what clients and servers do without that\n"
+	"  --names-only     with --history: of names in a directory, not of what is in files\n"
 	"  --history        record what several mounts do to the same files, and judge whether it is linearizable\n"
 	"  --trace          print the history as it happens\n"
 	"  --steps          print crashes in each step of each operation\n"
@@ -127,7 +128,7 @@ static bool options_read(int argc, char **argv, struct options *ret_options)
 	} known[] = {
 		{"--seed", &options->seed, NULL}, {"--seeds", &options->count, NULL}, {"--minutes", &options->minutes, NULL},
 		{"--safety", &options->safety_s, NULL}, {"--clients", &options->clients, NULL}, {"--history", NULL, &options->history},
-		{"--uncached", NULL, &options->uncached},
+		{"--uncached", NULL, &options->uncached}, {"--names-only", NULL, &options->names_only},
 		{"--trace", NULL, &options->trace}, {"--kind", NULL, &options->kind},
 		{"--twice", NULL, &options->twice}, {"--steps", NULL, &options->steps}, {"--need-coverage", NULL, &options->need_coverage},
 	};
@@ -152,8 +153,8 @@ static bool options_read(int argc, char **argv, struct options *ret_options)
 /* What, besides its seed, makes a run what it is. */
 static void how_print(const struct options *options)
 {
-	printf(" --safety %llu%s%s%s", (unsigned long long)options->safety_s, options->kind ? " --kind" : "",
-	       options->history ? " --history" : "", options->uncached ? " --uncached" : "");
+	printf(" --safety %llu%s%s%s%s", (unsigned long long)options->safety_s, options->kind ? " --kind" : "",
+	       options->history ? " --history" : "", options->uncached ? " --uncached" : "", options->names_only ? " --names-only" : "");
 	if (options->clients > 0)
 		printf(" --clients %llu", (unsigned long long)options->clients);
 }
@@ -162,7 +163,8 @@ static void how_print(const struct options *options)
 static bool seed_run(const struct options *options, uint64_t seed, struct cluster_coverage *coverage, struct cluster_step *steps)
 {
 	struct cluster_opts opts = {.seed = seed, .safety_ns = options->safety_s * NS_PER_S, .trace = options->trace, .kind = options->kind,
-				    .clients = options->clients, .history = options->history, .uncached = options->uncached};
+				    .clients = options->clients, .history = options->history, .uncached = options->uncached,
+				    .names_only = options->names_only};
 	char failure[512];
 	uint64_t digest, again;
 	const char *what = cluster_run(&opts, coverage, steps, failure, &digest);
