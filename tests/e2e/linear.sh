@@ -23,8 +23,8 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-# A stopped mount is evicted within a round, and the others go on on the same files.
-ROUND_MS=3000 LEASE=2s PROCESSES=$((2 * MOUNTS)) PER_ROUND=$((7 + 2 * LOCKS))
+# A stopped mount is evicted within a round, and the others go on on the same files. Not every lock is touched in every round.
+ROUND_MS=3000 LEASE=2s PROCESSES=$((2 * MOUNTS)) PER_ROUND=$((7 + LOCKS))
 ROUNDS=$(((HISTORIES + PER_ROUND - 1) / PER_ROUND))
 RANDOM=$SEED
 printf 'linear: %d rounds on %d mounts, --seed %d\n' "$ROUNDS" "$MOUNTS" "$SEED"
