@@ -341,7 +341,7 @@ int attr_truncate_begin(struct client *client, struct client_op *op, struct node
 	while (node->truncating)
 		wait_for_change(client, node);
 	node->truncating = true;
-	while (node->writes_running > 0)
+	while (node->writes_running > 0 || node->reads_running > 0 || node->reads_filling > 0)
 		wait_for_change(client, node);
 	/* Otherwise a replay after a restart of the OST could bring back what is cut off now. */
 	int rc = unstable_commit_ino(client, op, node->ino);

@@ -116,7 +116,7 @@ struct node {
 	uint32_t size_gen;
 	int64_t mtime_ns;
 	uint64_t dirtied;           /* counts writes: a publication that was overtaken leaves it dirty */
-	uint32_t writes_running;
+	uint32_t writes_running, reads_running; /* reads: that fill no pages */
 	uint32_t writers_opening;   /* opens to write without an answer yet */
 	bool truncating, publishing, appending; /* one task at a time each */
 	struct waitq changed;       /* one of the above or below ended, or writes_running fell to 0 */

@@ -126,14 +126,16 @@ int lease_data_enter(struct client *client, struct client_op *op, struct node *n
 			return fail(ERR_evicted);
 		if (node->giving && goes_on_while_giving(node, need))
 			break;
-		if (!node->giving && lease_is_live(client) && is_enough(node, need))
+		/* A read sees the file as it was before or after a truncation, not in the middle of one. */
+		bool waits = (need == NEED_READ || need == NEED_FILL) && node->truncating;
+		if (!node->giving && !waits && lease_is_live(client) && is_enough(node, need))
 			break;
 		if (node->giving && need == NEED_FILL && !held) {
 			held = true;
 			client->counters.reads_held++;
 		}
 		uint64_t get_count = node->get_count;
-		if (!node->giving && !node->getting && lease_is_live(client))
+		if (!node->giving && !waits && !node->getting && lease_is_live(client))
 			get_start(client, node, mode_wanted(node, need), need == NEED_READ || need == NEED_WRITE);
 		int rc = wait_for_lease(client, op, node);
 		if (rc < 0)
@@ -146,7 +148,9 @@ int lease_data_enter(struct client *client, struct client_op *op, struct node *n
 		node->pages = true;
 		node->users++;
 		op->reading = node;
-	} else if (need != NEED_READ) {
+	} else if (need == NEED_READ) {
+		node->reads_running++;
+	} else {
 		node->writes_running++;
 	}
 	return 0;
@@ -167,8 +171,13 @@ void client_op_done(struct client *client, struct client_op *op)
 void lease_data_leave(struct client *client, struct client_op *op, struct node *node, enum lease_need need)
 {
 	(void)op;
-	if (need == NEED_READ || need == NEED_FILL) /* a read that fills pages goes on until client_op_done */
+	if (need == NEED_FILL) /* it goes on until client_op_done */
 		return;
+	if (need == NEED_READ) {
+		if (--node->reads_running == 0)
+			changed(node);
+		return;
+	}
 	node->writes_running--;
 	node->written_ns = env_now_ns(client->env);
 	if (node->writes_running == 0)

@@ -98,9 +98,10 @@ static bool must_drop_pages(const struct client *client, const struct node *node
 	return !lease_caches(left) || (node->lease.data_mode == LEASE_PW && node->writers > 0);
 }
 
-static void wait_for_writes(struct client *client, struct node *node)
+static void wait_for_io(struct client *client, struct node *node)
 {
-	while (node->writes_running > 0)
+	/* Reads by a lease that caches ask no MDT; those that go through may, and then wait for whoever recalls: they are not waited for. */
+	while (node->writes_running > 0 || (node->reads_running > 0 && lease_caches(node->lease.data_mode)))
 		(void)waitq_wait(&node->changed, client_loop(client), UINT64_MAX); /* the last of them wakes us */
 }
 
@@ -113,11 +114,11 @@ static void give_task(void *arg)
 	uint8_t left = lease_kept(node->lease.data_mode, node->giving_keep);
 	struct task *self = task_current(client_loop(client));
 	task_set_step(self, "give", "writes");
-	wait_for_writes(client, node);
+	wait_for_io(client, node);
 	task_set_step(self, "give", "pages");
 	if (must_drop_pages(client, node, left)) {
 		drop_pages(client, node);
-		wait_for_writes(client, node);
+		wait_for_io(client, node);
 	}
 	task_set_step(self, "give", "commit");
 	int rc = wrote ? unstable_commit_ino(client, NULL, node->ino) : 0;

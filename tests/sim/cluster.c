@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #define MGS_ADDRESS "tcp://mds0:7400"
-enum { SIM_BUFFERS = 24 };
+enum { SIM_BUFFERS = 24, RECORDED_TASKS = 3 };
 static const uint64_t start_ns_max = 60 * NS_PER_S, live_ns_max = 240 * NS_PER_S, settle_ns = 20 * NS_PER_S;
 
 /* ---- what runs in each process -------------------------------------------------------------------------------- */
@@ -74,7 +74,8 @@ static void client_main(struct process *process, struct env *env)
 		cannot_start(process, rc, "mount");
 		return;
 	}
-	process->channel = (struct kernel_client){.client = process->client, .loop = env->loop, .world = cluster->world};
+	process->channel = (struct kernel_client){.client = process->client, .loop = env->loop, .world = cluster->world,
+						  .uncached = cluster->opts.uncached};
 	process->kernel = kernel_new(env->loop, cluster->opts.seed ^ process->index, &kernel_client_ops, &process->channel);
 	sim_node_kernel(process->node, &(struct sim_kernel_hooks){hook_inode, hook_attr, hook_epoch, hook_entry, process->kernel});
 	process->serving = true;
@@ -341,6 +342,8 @@ static void run_phases(struct cluster *cluster)
 	if (world_failure(cluster->world) == NULL)
 		process_boot(&cluster->verifier);
 	wait_for(cluster, live_ns_max, is_verified, "the last mount has not compared everything");
+	if (world_failure(cluster->world) == NULL)
+		history_judge(&cluster->workload->history);
 	end_process(cluster, &cluster->verifier);
 	wait_for(cluster, live_ns_max, stores_quiet, "something is still to be purged, cut off or given up");
 	for (unsigned i = 0; i < cluster->ost_count; i++)
@@ -373,6 +376,7 @@ static void cluster_end(struct cluster *cluster, struct cluster_step *steps)
 		process_count(process);
 	coverage->ops += cluster->workload->ops;
 	coverage->shared_ops += cluster->workload->shared.ops;
+	history_counts_add(&coverage->history, &cluster->workload->history.counts);
 	coverage->runs++;
 	coverage->virtual_ns += world_now_ns(cluster->world);
 	add_counters(&coverage->world, world_counts(cluster->world), sizeof(coverage->world));
@@ -389,8 +393,12 @@ const char *cluster_run(const struct cluster_opts *opts, struct cluster_coverage
 	world_trace_live(cluster.world, opts->trace);
 	cluster.ost_count = 2 + (unsigned)rng_below(&cluster.rng, 3);
 	cluster.client_count = 2 + (unsigned)rng_below(&cluster.rng, 2);
-	struct workload_opts work = {.clients = cluster.client_count, .tasks = 2, .shared_tasks = 1, .think_ns_max = 30 * NS_PER_MS};
+	if (opts->clients > 0)
+		cluster.client_count = (unsigned)min_u64(opts->clients, CLUSTER_CLIENTS_MAX);
+	struct workload_opts work = {.clients = cluster.client_count, .tasks = 2, .shared_tasks = 1,
+				     .recorded_tasks = opts->history ? RECORDED_TASKS : 0, .think_ns_max = 30 * NS_PER_MS};
 	cluster.workload = workload_new(cluster.world, opts->seed, &work);
+	cluster.workload->history.names_only = opts->names_only;
 	process_new(&cluster, &cluster.mds, PROCESS_MDS, 0);
 	for (unsigned i = 0; i < cluster.ost_count; i++)
 		process_new(&cluster, &cluster.osts[i], PROCESS_OST, i);

@@ -29,6 +29,7 @@ struct cluster_coverage {
 	struct client_counters client;
 	uint64_t server_crashes, client_crashes, stops, freezes, cuts, full_spells, clock_jumps, evicted_mounts, step_crashes;
 	struct world_counts world;
+	struct history_counts history;
 	uint64_t ops, shared_ops, runs, virtual_ns;
 };
 /* How often a crash hit a task in this step of this operation. */
@@ -53,8 +54,8 @@ struct process {
 	struct kernel_client channel;
 };
 struct cluster_opts {
-	uint64_t seed, safety_ns;
-	bool trace, kind; /* kind: no faults */
+	uint64_t seed, safety_ns, clients; /* clients: 0: as the seed has it */
+	bool trace, kind, history, uncached, names_only; /* kind: no faults; uncached: kernels cache nothing */
 };
 struct cluster {
 	struct world *world;

@@ -301,6 +301,19 @@ int kernel_walk(struct kernel *kernel, const char *path, struct kinode **ret_ino
 	return rc;
 }
 
+void kernel_expire(struct kernel *kernel, const char *path)
+{
+	struct kinode *dir = kernel->root;
+	while (dir != NULL && *path != '\0') {
+		size_t len = strcspn(path, "/");
+		struct kdentry *dentry = dentry_find(kernel, dir, (struct str){path, len});
+		if (dentry != NULL)
+			dentry->until_ns = 0;
+		dir = dentry != NULL ? dentry->inode : NULL;
+		path += len + (path[len] == '/');
+	}
+}
+
 /* A directory and a name in it, the directory locked for change; leave with parent_leave. */
 static int parent_enter(struct kernel *kernel, const char *path, struct kinode **ret_dir, struct str *ret_name)
 {
@@ -513,6 +526,7 @@ static int rename_locked(struct kernel *kernel, struct rename_side *from, struct
 	if (rc < 0 && rc != -ENOENT)
 		return rc;
 	rc = rename_check(kernel, from, to, flags);
+	kernel->counts.renames_to_self += rc == 0 && from->inode == to->inode;
 	if (rc < 0 || from->inode == to->inode)
 		return rc;
 	kernel->counts.requests++;

@@ -69,6 +69,7 @@ struct kernel_fs_ops {
 
 struct kernel_counts {
 	uint64_t requests, absent_hits, entry_hits, attr_hits, page_hits, pages_read, forgets, invalidations;
+	uint64_t renames_to_self; /* both names named one file: nothing was asked of the file system */
 };
 
 /* In the node's memory: it is never freed but with it. */

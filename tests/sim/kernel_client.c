@@ -32,12 +32,19 @@ static int told(void *ctx, int rc)
 	return rc < 0 ? -err_to_errno(rc) : rc;
 }
 
+/* How long the kernel may believe an answer. */
+static uint64_t valid_ns(void *ctx, uint64_t ttl_ns)
+{
+	return ((struct kernel_client *)ctx)->uncached ? 0 : ttl_ns;
+}
+
 static int take_entry(void *ctx, int rc, const struct client_entry *entry, struct kernel_entry *ret_entry)
 {
 	rc = told(ctx, rc);
 	if (rc < 0)
 		return rc;
-	*ret_entry = (struct kernel_entry){.attr = entry->attr, .entry_valid_ns = entry->entry_ttl_ns, .attr_valid_ns = entry->attr_ttl_ns};
+	*ret_entry = (struct kernel_entry){.attr = entry->attr, .entry_valid_ns = valid_ns(ctx, entry->entry_ttl_ns),
+					     .attr_valid_ns = valid_ns(ctx, entry->attr_ttl_ns)};
 	return 0;
 }
 
@@ -66,7 +73,7 @@ static int op_getattr(void *ctx, uint64_t ino, uint64_t fh, struct attr *ret_att
 	if (rc < 0)
 		return rc;
 	*ret_attr = entry.attr;
-	*ret_valid_ns = entry.attr_ttl_ns;
+	*ret_valid_ns = valid_ns(ctx, entry.attr_ttl_ns);
 	return 0;
 }
 
@@ -90,7 +97,7 @@ static int op_setattr(void *ctx, uint64_t ino, uint64_t fh, uint32_t valid, cons
 	if (rc < 0)
 		return rc;
 	*ret_attr = entry.attr;
-	*ret_valid_ns = entry.attr_ttl_ns;
+	*ret_valid_ns = valid_ns(ctx, entry.attr_ttl_ns);
 	return 0;
 }
 
@@ -166,9 +173,10 @@ static uint32_t open_flags(int flags)
 }
 
 /* What fuse_ops.c answers: a handle that can write passes everything through. */
-static void take_file(struct client_file *file, struct kernel_opened *ret_opened)
+static void take_file(void *ctx, struct client_file *file, struct kernel_opened *ret_opened)
 {
-	*ret_opened = (struct kernel_opened){.fh = (uint64_t)(uintptr_t)file, .direct_io = client_file_flags(file) & OPEN_WRITE,
+	bool direct_io = (client_file_flags(file) & OPEN_WRITE) || ((struct kernel_client *)ctx)->uncached;
+	*ret_opened = (struct kernel_opened){.fh = (uint64_t)(uintptr_t)file, .direct_io = direct_io,
 					     .keep_cache = client_file_keeps_cache(file)};
 }
 
@@ -180,7 +188,7 @@ static int op_open(void *ctx, uint64_t ino, int flags, struct kernel_opened *ret
 	rc = told(ctx, rc);
 	if (rc < 0)
 		return rc;
-	take_file(file, ret_opened);
+	take_file(ctx, file, ret_opened);
 	return 0;
 }
 
@@ -194,7 +202,7 @@ static int op_create(void *ctx, uint64_t parent, struct str name, uint32_t mode,
 	rc = told(ctx, rc);
 	if (rc < 0)
 		return rc;
-	take_file(file, ret_opened);
+	take_file(ctx, file, ret_opened);
 	return take_entry(ctx, 0, &entry, ret_entry);
 }
 
@@ -278,6 +286,7 @@ static int op_fsync(void *ctx, uint64_t ino, uint64_t fh)
 }
 
 struct fill {
+	void *ctx; /* of the operation */
 	bool (*emit)(void *emit_ctx, const struct kernel_dirent *dirent);
 	void *emit_ctx;
 	unsigned count;
@@ -291,8 +300,8 @@ static bool readdir_fill(void *ctx, const struct client_dirent *dirent)
 	memcpy(name, dirent->name.ptr, dirent->name.len);
 	name[dirent->name.len] = '\0';
 	if (dirent->has_entry)
-		entry = (struct kernel_entry){.attr = dirent->entry.attr, .entry_valid_ns = dirent->entry.entry_ttl_ns,
-					      .attr_valid_ns = dirent->entry.attr_ttl_ns};
+		entry = (struct kernel_entry){.attr = dirent->entry.attr, .entry_valid_ns = valid_ns(fill->ctx, dirent->entry.entry_ttl_ns),
+					      .attr_valid_ns = valid_ns(fill->ctx, dirent->entry.attr_ttl_ns)};
 	fill->count++;
 	return fill->emit(fill->emit_ctx, &(struct kernel_dirent){
 						  .name = name,
@@ -307,7 +316,7 @@ static int op_readdir(void *ctx, uint64_t ino, uint64_t cookie, bool (*emit)(voi
 		      void *emit_ctx)
 {
 	struct client_op op = {0};
-	struct fill fill = {.emit = emit, .emit_ctx = emit_ctx};
+	struct fill fill = {.ctx = ctx, .emit = emit, .emit_ctx = emit_ctx};
 	bool plus = (ino + cookie) % 2 == 0; /* the kernel, too, asks for attributes only sometimes */
 	int rc = client_readdir(client_of(ctx), &op, ino_of(ino), cookie, plus, 4096, readdir_fill, &fill);
 	rc = told(ctx, rc);

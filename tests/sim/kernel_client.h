@@ -13,6 +13,7 @@ struct kernel_client {
 	struct client *client;
 	struct loop *loop;
 	struct world *world;
+	bool uncached; /* the kernel may believe nothing for any time: every operation reaches the client core */
 	/* What was read into and given back: whoever reaches it after that is late. */
 	struct {
 		const uint8_t *ptr; /* NULL: none */

@@ -112,7 +112,7 @@ static int open_create(struct kernel *kernel, struct kinode *dir, struct str nam
 	return rc;
 }
 
-int kernel_open(struct kernel *kernel, const char *path, int flags, uint32_t mode)
+static int open_path(struct kernel *kernel, const char *path, int flags, uint32_t mode)
 {
 	struct kinode *dir, *inode;
 	struct str name;
@@ -133,6 +133,15 @@ int kernel_open(struct kernel *kernel, const char *path, int flags, uint32_t mod
 	krwsem_unlock(&dir->rwsem);
 	kinode_put(kernel, dir);
 	return rc;
+}
+
+int kernel_open(struct kernel *kernel, const char *path, int flags, uint32_t mode)
+{
+	int rc = open_path(kernel, path, flags, mode);
+	if (rc != -ESTALE)
+		return rc;
+	kernel_expire(kernel, path);
+	return open_path(kernel, path, flags, mode);
 }
 
 static struct kfile *file_of(struct kernel *kernel, int fd)
@@ -160,8 +169,9 @@ int kernel_close(struct kernel *kernel, int fd)
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
 
-/* Reads pages [first, first + count) that are not there, locked meanwhile. */
-static int pages_fill(struct kernel *kernel, struct kfile *file, uint64_t first, size_t count)
+/* Reads pages [first, first + count) that are not there, locked meanwhile. The first one's bytes go to `once`, too: whoever waited for the page has it,
+ * even if it is dropped the moment it is unlocked. */
+static int pages_fill(struct kernel *kernel, struct kfile *file, uint64_t first, size_t count, uint8_t once[KERNEL_PAGE_BYTES])
 {
 	struct kinode *inode = file->inode;
 	struct kpage *pages[READAHEAD_PAGES];
@@ -172,6 +182,7 @@ static int pages_fill(struct kernel *kernel, struct kfile *file, uint64_t first,
 		map_insert(&inode->pages, &pages[i]->node, map_hash_u64(first + i));
 	}
 	uint8_t *buf = mem_alloc(count * KERNEL_PAGE_BYTES);
+	uint64_t version = inode->attr_version;
 	inode->pages_locked += (unsigned)count;
 	kernel->counts.requests++;
 	int64_t got = kernel->ops->read(kernel->ctx, inode->ino, file->fh, first * KERNEL_PAGE_BYTES, buf, count * KERNEL_PAGE_BYTES,
@@ -188,20 +199,27 @@ static int pages_fill(struct kernel *kernel, struct kfile *file, uint64_t first,
 			memcpy(pages[i]->bytes, buf + i * KERNEL_PAGE_BYTES, KERNEL_PAGE_BYTES);
 		}
 	}
+	memcpy(once, buf, KERNEL_PAGE_BYTES);
 	mem_free(buf);
+	/* fuse_short_read: an answer that ends early tells where the file ends. */
+	uint64_t end = first * KERNEL_PAGE_BYTES + (got < 0 ? 0 : (uint64_t)got);
+	if (got >= 0 && (size_t)got < count * KERNEL_PAGE_BYTES && version == inode->attr_version && end < inode->attr.size_bytes) {
+		inode->attr_version++;
+		inode->attr.size_bytes = end;
+	}
 	waitq_wake_all(&inode->page_wait);
 	return got < 0 ? (int)got : 0;
 }
 
-/* The page with `index`, unlocked; valid until the next park. */
-static int page_get(struct kernel *kernel, struct kfile *file, uint64_t index, struct kpage **ret_page)
+/* The bytes of the page with `index`, valid until the next park; `once` is room for them. */
+static int page_get(struct kernel *kernel, struct kfile *file, uint64_t index, uint8_t once[KERNEL_PAGE_BYTES], const uint8_t **ret_bytes)
 {
 	struct kinode *inode = file->inode;
-	for (int tries = 0; tries < 1000; tries++) {
+	for (;;) {
 		struct kpage *page = page_find(inode, index);
 		if (page != NULL && !page->locked) {
 			kernel->counts.page_hits++;
-			*ret_page = page;
+			*ret_bytes = page->bytes;
 			return 0;
 		}
 		if (page != NULL) {
@@ -212,11 +230,9 @@ static int page_get(struct kernel *kernel, struct kfile *file, uint64_t index, s
 		size_t count = 1;
 		while (count < READAHEAD_PAGES && index + count < end && page_find(inode, index + count) == NULL)
 			count++;
-		int rc = pages_fill(kernel, file, index, count);
-		if (rc < 0)
-			return rc;
+		*ret_bytes = once;
+		return pages_fill(kernel, file, index, count, once);
 	}
-	return -EIO; /* always dropped before it could be used */
 }
 
 static int64_t read_cached(struct kernel *kernel, struct kfile *file, uint8_t *buf, size_t len, uint64_t offset)
@@ -227,16 +243,17 @@ static int64_t read_cached(struct kernel *kernel, struct kfile *file, uint8_t *b
 		return rc;
 	size_t done = 0;
 	while (done < len && offset + done < inode->attr.size_bytes) {
-		struct kpage *page = NULL;
+		uint8_t once[KERNEL_PAGE_BYTES];
+		const uint8_t *bytes = NULL;
 		uint64_t at = offset + done;
-		rc = page_get(kernel, file, at / KERNEL_PAGE_BYTES, &page);
+		rc = page_get(kernel, file, at / KERNEL_PAGE_BYTES, once, &bytes);
 		if (rc < 0)
 			return done > 0 ? (int64_t)done : rc;
 		if (at >= inode->attr.size_bytes)
 			break;
 		size_t in_page = (size_t)(at % KERNEL_PAGE_BYTES);
 		size_t part = (size_t)min_u64(min_u64(len - done, KERNEL_PAGE_BYTES - in_page), inode->attr.size_bytes - at);
-		memcpy(buf + done, page->bytes + in_page, part);
+		memcpy(buf + done, bytes + in_page, part);
 		done += part;
 	}
 	return (int64_t)done;
@@ -364,7 +381,7 @@ int kernel_fstat(struct kernel *kernel, int fd, struct attr *ret_attr)
 	return rc;
 }
 
-int kernel_stat(struct kernel *kernel, const char *path, struct attr *ret_attr)
+static int stat_path(struct kernel *kernel, const char *path, struct attr *ret_attr)
 {
 	struct kinode *inode;
 	int rc = kernel_walk(kernel, path, &inode);
@@ -375,6 +392,15 @@ int kernel_stat(struct kernel *kernel, const char *path, struct attr *ret_attr)
 		*ret_attr = inode->attr;
 	kinode_put(kernel, inode);
 	return rc;
+}
+
+int kernel_stat(struct kernel *kernel, const char *path, struct attr *ret_attr)
+{
+	int rc = stat_path(kernel, path, ret_attr);
+	if (rc != -ESTALE)
+		return rc;
+	kernel_expire(kernel, path);
+	return stat_path(kernel, path, ret_attr);
 }
 
 int kernel_readlink(struct kernel *kernel, const char *path, char *buf, size_t size)

@@ -70,5 +70,7 @@ struct kinode *kernel_instantiate(struct kernel *kernel, struct kinode *dir, str
 int kernel_lookup(struct kernel *kernel, struct kinode *dir, struct str name, struct kinode **ret_inode);
 int kernel_walk_parent(struct kernel *kernel, const char *path, struct kinode **ret_dir, struct str *ret_name);
 int kernel_walk(struct kernel *kernel, const char *path, struct kinode **ret_inode);
+/* LOOKUP_REVAL: the entries along the path are asked for anew by whoever walks it next. What the kernel does once when it meets ESTALE. */
+void kernel_expire(struct kernel *kernel, const char *path);
 
 #endif

@@ -9,8 +9,8 @@
 enum { SAFETY_S_DEFAULT = 6 };
 
 struct options {
-	uint64_t seed, count, minutes, safety_s;
-	bool trace, kind, need_coverage, twice, steps;
+	uint64_t seed, count, minutes, safety_s, clients;
+	bool trace, kind, need_coverage, twice, steps, history, uncached, names_only;
 };
 
 static const char help[] =
@@ -21,6 +21,10 @@ static const char help[] =
 	"  --minutes M      or as many as fit in that time\n"
 	"  --safety S       virtual seconds of faults in each (6)\n"
 	"  --kind           no faults at all\n"
+	"  --clients N      that many mounts, 1 to 4 (2 or 3, as the seed has it)\n"
+	"  --uncached       kernels cache nothing: what clients and servers do without that\n"
+	"  --names-only     with --history: of names in a directory, not of what is in files\n"
+	"  --history        record what several mounts do to the same files, and judge whether it is linearizable\n"
 	"  --trace          print the history as it happens\n"
 	"  --steps          print crashes in each step of each operation\n"
 	"  --twice          run each seed twice; fail if the digests differ\n"
@@ -36,7 +40,7 @@ struct row {
 	bool needed;
 };
 
-static void coverage_print(const struct cluster_coverage *coverage, bool *ret_complete)
+static void coverage_print(const struct cluster_coverage *coverage, bool history, bool *ret_complete)
 {
 	const struct mds_counters *mds = &coverage->mds;
 	const struct client_counters *client = &coverage->client;
@@ -82,6 +86,11 @@ static void coverage_print(const struct cluster_coverage *coverage, bool *ret_co
 		{"regions closed late (bulk cut)", client->bulk_cut, true},
 		{"sizes asked by clients", client->glimpses, true},
 		{"mounts evicted", client->evicted, true},
+		{"histories judged", coverage->history.checked, history},
+		{"operations in them", coverage->history.ops, history},
+		{"operations that never returned", coverage->history.lost, history},
+		{"of these half written: judged up to there", coverage->history.cut, history},
+		{"steps of the longest search", coverage->history.steps_max, history},
 	};
 	*ret_complete = true;
 	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
@@ -118,7 +127,9 @@ static bool options_read(int argc, char **argv, struct options *ret_options)
 		bool *flag;
 	} known[] = {
 		{"--seed", &options->seed, NULL}, {"--seeds", &options->count, NULL}, {"--minutes", &options->minutes, NULL},
-		{"--safety", &options->safety_s, NULL}, {"--trace", NULL, &options->trace}, {"--kind", NULL, &options->kind},
+		{"--safety", &options->safety_s, NULL}, {"--clients", &options->clients, NULL}, {"--history", NULL, &options->history},
+		{"--uncached", NULL, &options->uncached}, {"--names-only", NULL, &options->names_only},
+		{"--trace", NULL, &options->trace}, {"--kind", NULL, &options->kind},
 		{"--twice", NULL, &options->twice}, {"--steps", NULL, &options->steps}, {"--need-coverage", NULL, &options->need_coverage},
 	};
 	for (int i = 1; i < argc; i++) {
@@ -139,10 +150,21 @@ static bool options_read(int argc, char **argv, struct options *ret_options)
 	return true;
 }
 
+/* What, besides its seed, makes a run what it is. */
+static void how_print(const struct options *options)
+{
+	printf(" --safety %llu%s%s%s%s", (unsigned long long)options->safety_s, options->kind ? " --kind" : "",
+	       options->history ? " --history" : "", options->uncached ? " --uncached" : "", options->names_only ? " --names-only" : "");
+	if (options->clients > 0)
+		printf(" --clients %llu", (unsigned long long)options->clients);
+}
+
 /* Whether it was clean. */
 static bool seed_run(const struct options *options, uint64_t seed, struct cluster_coverage *coverage, struct cluster_step *steps)
 {
-	struct cluster_opts opts = {.seed = seed, .safety_ns = options->safety_s * NS_PER_S, .trace = options->trace, .kind = options->kind};
+	struct cluster_opts opts = {.seed = seed, .safety_ns = options->safety_s * NS_PER_S, .trace = options->trace, .kind = options->kind,
+				    .clients = options->clients, .history = options->history, .uncached = options->uncached,
+				    .names_only = options->names_only};
 	char failure[512];
 	uint64_t digest, again;
 	const char *what = cluster_run(&opts, coverage, steps, failure, &digest);
@@ -155,8 +177,9 @@ static bool seed_run(const struct options *options, uint64_t seed, struct cluste
 		printf("seed %llu digest %016llx\n", (unsigned long long)seed, (unsigned long long)digest);
 	} else {
 		printf("seed %llu FAILED: %s\n", (unsigned long long)seed, what);
-		printf("again: stria-sim --seed %llu --safety %llu%s --trace\n", (unsigned long long)seed, (unsigned long long)options->safety_s,
-		       options->kind ? " --kind" : "");
+		printf("again: stria-sim --seed %llu", (unsigned long long)seed);
+		how_print(options);
+		printf(" --trace\n");
 	}
 	(void)fflush(stdout); /* a person looks on */
 	return what == NULL;
@@ -181,16 +204,17 @@ int main(int argc, char **argv)
 	}
 	if (!options_read(argc, argv, &options))
 		return 2;
-	printf("stria-sim --seed %llu --seeds %llu --minutes %llu --safety %llu%s\n", (unsigned long long)options.seed,
-	       (unsigned long long)options.count, (unsigned long long)options.minutes, (unsigned long long)options.safety_s,
-	       options.kind ? " --kind" : "");
+	printf("stria-sim --seed %llu --seeds %llu --minutes %llu", (unsigned long long)options.seed, (unsigned long long)options.count,
+	       (unsigned long long)options.minutes);
+	how_print(&options);
+	printf("\n");
 	uint64_t start_s = wall_s(), done = 0;
 	for (; clean && (options.minutes > 0 ? wall_s() - start_s < options.minutes * 60 : done < options.count); done++)
 		clean = seed_run(&options, options.seed + done, &coverage, steps);
 	printf("%llu runs, %llu virtual seconds, %llu operations, %llu of them shared\n", (unsigned long long)coverage.runs,
 	       (unsigned long long)(coverage.virtual_ns / NS_PER_S), (unsigned long long)(coverage.ops + coverage.shared_ops),
 	       (unsigned long long)coverage.shared_ops);
-	coverage_print(&coverage, &complete);
+	coverage_print(&coverage, options.history, &complete);
 	if (options.steps)
 		steps_print(steps);
 	if (clean && options.need_coverage && !complete)

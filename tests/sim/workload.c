@@ -21,6 +21,7 @@ struct workload *workload_new(struct world *world, uint64_t seed, const struct w
 	rng_init(&workload->rng, seed);
 	list_init(&workload->remains);
 	shared_init(&workload->shared, world);
+	history_init(&workload->history, world);
 	return workload;
 }
 
@@ -38,6 +39,7 @@ void workload_free(struct workload *workload)
 		for (unsigned t = 0; t < WORK_TASKS_MAX; t++)
 			model_free(workload->tasks[c][t].model);
 	shared_fini(&workload->shared);
+	history_fini(&workload->history);
 	mem_free(workload);
 }
 
@@ -405,10 +407,10 @@ static void task_main(void *arg)
 	struct work_task *task = arg;
 	struct workload *workload = task->workload;
 	struct loop *loop = kernel_loop(task->kernel);
-	if (task->shared) {
-		int rc = shared_prepare(task->kernel);
+	if (task->shared || task->recorded) {
+		int rc = task->shared ? shared_prepare(task->kernel) : history_prepare(task->kernel);
 		if (rc < 0)
-			wrong(task, "preparing the shared directory: %s", err_name(rc));
+			wrong(task, "preparing the common directory: %s", err_name(rc));
 	} else {
 		int rc = kernel_mkdir(task->kernel, task->root, 0755);
 		if (rc < 0)
@@ -419,12 +421,14 @@ static void task_main(void *arg)
 		task_sleep(loop, rng_below(&task->rng, workload->opts.think_ns_max));
 		if (task->shared)
 			shared_step(&workload->shared, task->kernel, &task->rng, &task->shared_op);
+		else if (task->recorded)
+			history_step(&workload->history, task->kernel, &task->rng, &task->history_task);
 		else
 			task_one_op(task);
 		if (rng_chance(&task->rng, 10000))
 			kernel_shrink(task->kernel);
 	}
-	if (!task->shared)
+	if (!task->shared && !task->recorded)
 		task_close_all(task);
 	task->running = false;
 }
@@ -432,14 +436,17 @@ static void task_main(void *arg)
 void workload_start(struct workload *workload, unsigned client, struct loop *loop, struct kernel *kernel)
 {
 	unsigned life = ++workload->lives[client];
-	for (unsigned t = 0; t < workload->opts.tasks + workload->opts.shared_tasks; t++) {
+	unsigned not_recorded = workload->opts.tasks + workload->opts.shared_tasks;
+	for (unsigned t = 0; t < not_recorded + workload->opts.recorded_tasks; t++) {
 		struct work_task *task = &workload->tasks[client][t];
 		{
 			WORLD_MEMORY();
 			*task = (struct work_task){.workload = workload, .kernel = kernel, .client = client, .index = t, .life = life};
 			task->rng = rng_fork(&workload->rng);
 			task->model = model_new();
-			task->shared = t >= workload->opts.tasks;
+			task->recorded = t >= not_recorded;
+			task->history_task.client = client;
+			task->shared = t >= workload->opts.tasks && !task->recorded;
 			(void)snprintf(task->root, sizeof(task->root), "c%u_t%u_l%u", client, t, life);
 			task->running = true;
 		}
@@ -454,6 +461,10 @@ static void task_leave(struct work_task *task, bool crashed)
 	if (task->shared) {
 		if (crashed)
 			shared_crashed(&workload->shared, &task->shared_op);
+		model_free(task->model);
+	} else if (task->recorded) {
+		if (crashed)
+			history_crashed(&workload->history, &task->history_task);
 		model_free(task->model);
 	} else if (!task->root_made) {
 		model_free(task->model);
@@ -592,4 +603,5 @@ void workload_verify(struct workload *workload, struct kernel *kernel)
 		return;
 	}
 	shared_verify(&workload->shared, kernel);
+	history_verify(&workload->history, kernel);
 }

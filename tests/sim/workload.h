@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The work that the simulated cluster is given: programs above several mounts, each in a subtree of its own with an exact oracle, or all
- * in one shared directory, where results must fit together.
+ * in one shared directory, where results must fit together, or all on the same few files, where every call and return is recorded.
  *
  * What it remembers is in the world's memory: a client's crash ends its programs, and what they left is checked at the end with what the
  * oracle does not know about it. */
 #ifndef STRIA_SIM_WORKLOAD_H
 #define STRIA_SIM_WORKLOAD_H
 
+#include "tests/sim/history.h"
 #include "tests/sim/kernel.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/shared.h"
@@ -23,10 +24,12 @@ struct work_task {
 	struct rng rng;
 	struct model *model;
 	struct model_op op;
-	bool running, in_flight, root_made, shared; /* shared: works in the shared directory instead */
+	bool running, in_flight, root_made;
+	bool shared, recorded; /* works in the shared directory, or on recorded files, instead */
 	int fds[MODEL_HANDLES];
 	char root[WORK_ROOT_BYTES];
 	struct shared_op shared_op;
+	struct history_task history_task;
 	uint64_t ops;
 };
 /* A subtree that nobody works in any more, to be checked. */
@@ -38,7 +41,7 @@ struct remains {
 };
 
 struct workload_opts {
-	unsigned clients, tasks, shared_tasks; /* tasks, shared_tasks: of each client */
+	unsigned clients, tasks, shared_tasks, recorded_tasks; /* tasks…: of each client */
 	uint64_t think_ns_max;
 };
 struct workload {
@@ -49,6 +52,7 @@ struct workload {
 	unsigned lives[WORK_CLIENTS_MAX];
 	struct list remains;
 	struct shared shared;
+	struct history history;
 	bool stop; /* tasks end with their present operation */
 	uint64_t refused; /* by full disks */
 	uint64_t ops, by_kind[MOP_COUNT], failed_as_predicted, remains_checked, remains_after;
