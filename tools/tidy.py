@@ -28,6 +28,7 @@ MAY_INCLUDE = {
     'oss': {'common/base', 'proto', 'common/cluster', 'common/core'},
     'client': {'common/base', 'proto', 'common/cluster', 'common/core'},
     'tests/sim': {'common/base', 'proto', 'common/cluster', 'common/core', 'mds', 'oss', 'client', 'tests/conform'},
+    'tests/coherence': set(),
     'tests/conform': {'common/base', 'proto', 'common/cluster', 'common/core', 'common/io', 'tests/sim'},
     'tests/unit': {'common/base', 'proto', 'common/cluster', 'common/core', 'mds', 'oss', 'client', 'tests/sim'},
     'tests/fuzz': {'common/base', 'proto', 'common/cluster', 'common/core', 'tests/unit'},
