@@ -30,6 +30,7 @@ MAY_INCLUDE = {
     'tests/sim': {'common/base', 'proto', 'common/cluster', 'common/core', 'mds', 'oss', 'client', 'tests/conform',
                   'tests/linear'},
     'tests/linear': {'common/base'},
+    'tests/coherence': set(),
     'tests/conform': {'common/base', 'proto', 'common/cluster', 'common/core', 'common/io', 'tests/sim'},
     'tests/unit': {'common/base', 'proto', 'common/cluster', 'common/core', 'mds', 'oss', 'client', 'tests/sim'},
     'tests/fuzz': {'common/base', 'proto', 'common/cluster', 'common/core', 'tests/unit'},
