@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The POSIX suite (tests/posix) on a local file system, where nothing may fail, then on a mount, where exactly what tests/posix/known.txt lists may.
+# KEEP_RESULTS=FILE keeps the list of what held and what failed on the mount.
+. "$(dirname "$0")/lib.sh"
+requires posix_suite
+[ "$(id -u)" = 0 ] || skip 'the suite changes its user: not root'
+
+# run DIR NAME: the output in NAME.txt, one line an assertion in NAME.results
+run() {
+	local rc=0
+	posix_suite "$1" --results "$WORK/$2.results" >"$WORK/$2.txt" || rc=$?
+	[ $rc -le 1 ] || { tail -n 5 "$WORK/$2.txt" >&2; fail "posix_suite on the $2 file system ended with $rc"; }
+	printf '%s: %s\n' "$2" "$(tail -n 1 "$WORK/$2.txt")"
+}
+
+mkdir "$WORK/local"
+run "$WORK/local" local
+if grep '^FAIL ' "$WORK/local.txt" >&2; then fail 'the suite is wrong, or the local file system is: see above'; fi
+total=$(wc -l <"$WORK/local.results")
+[ "$total" -ge 1800 ] || fail "only $total assertions"
+
+start_cluster
+mkdir "$MNT/posix"
+run "$MNT/posix" stria
+[ -z "${KEEP_RESULTS:-}" ] || cp "$WORK/stria.txt" "$KEEP_RESULTS"
+
+# A line of known.txt is an assertion as the suite prints it, or its beginning with a * behind it.
+awk '
+	FNR == NR { if ($0 !~ /^(#|$)/) { known[$0] = 0 }; next }
+	{
+		status = $1
+		id = substr($0, length(status) + 2)
+		hit = ""
+		if (id in known) hit = id
+		else for (k in known) if (k ~ /\*$/ && index(id, substr(k, 1, length(k) - 1)) == 1) { hit = k; break }
+		if (status == "FAIL" && hit == "") { print "not known: " id; bad = 1 }
+		if (status == "FAIL" && hit != "") known[hit]++
+	}
+	END {
+		for (k in known) if (!known[k]) { print "known, but nothing of it fails: " k; bad = 1 }
+		exit bad
+	}
+' "$ROOT/tests/posix/known.txt" "$WORK/stria.results" >"$WORK/verdict.txt" || {
+	grep '^FAIL ' "$WORK/stria.txt" >&2
+	cat "$WORK/verdict.txt" >&2
+	fail 'the mount differs from what tests/posix/known.txt says'
+}

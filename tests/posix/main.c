@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * posix_suite DIR [--filter X] [--results FILE]: runs every case in a directory of its own below DIR, each in a child with a time limit, and
+ * counts assertions. Owns the counters (shared with children). Must never write outside DIR and FILE. */
+#include "tests/posix/posix.h"
+
+#include <grp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#define CASE_SECONDS 60
+#define NOT_ROOT     77
+
+static struct counts {
+	unsigned long passed, failed;
+} *counts;
+static const char *case_name = "";
+static int results_fd = -1;
+
+const struct posix_user posix_other = {"other", OTHER_UID, OTHER_GID, 0};
+const struct posix_user posix_member = {"member", MEMBER_UID, MEMBER_UID, FILE_GID};
+const struct posix_user posix_owner = {"owner", 1234, 1234, 0};
+
+static bool judge(bool held, const char *expected, const char *got, const char *format, va_list args)
+{
+	char what[512], line[1200];
+	vsnprintf(what, sizeof(what), format, args);
+	/* cases run one after the other, and their children are waited for or make no assertions */
+	if (held)
+		counts->passed++;
+	else
+		counts->failed++;
+	if (!held) {
+		int n = snprintf(line, sizeof(line), "FAIL %s: %s: expected %s, got %s\n", case_name, what, expected, got);
+		if (write(STDOUT_FILENO, line, (size_t)n) != n)
+			_exit(201);
+	}
+	if (results_fd >= 0) {
+		int n = snprintf(line, sizeof(line), "%s %s: %s\n", held ? "ok" : "FAIL", case_name, what);
+		if (write(results_fd, line, (size_t)n) != n)
+			_exit(201);
+	}
+	return held;
+}
+
+static const char *error_name(long long got, int error, char *buf, size_t size)
+{
+	const char *name = strerrorname_np(error);
+	if (got >= 0)
+		snprintf(buf, size, "success (%lld)", got);
+	else
+		snprintf(buf, size, "%s", name ? name : "an unknown errno");
+	return buf;
+}
+
+bool posix_ok(long long got, const char *what, ...)
+{
+	int error = errno;
+	char text[64];
+	va_list args;
+	va_start(args, what);
+	bool held = judge(got >= 0, "success", error_name(got, error, text, sizeof(text)), what, args);
+	va_end(args);
+	return held;
+}
+
+bool posix_err(long long got, int want, const char *what, ...)
+{
+	int error = errno;
+	char text[64], wanted[64];
+	va_list args;
+	va_start(args, what);
+	bool held = judge(got < 0 && error == want, error_name(-1, want, wanted, sizeof(wanted)),
+			  error_name(got, error, text, sizeof(text)), what, args);
+	va_end(args);
+	return held;
+}
+
+bool posix_eq(long long got, long long want, const char *what, ...)
+{
+	char text[32], wanted[32];
+	va_list args;
+	snprintf(text, sizeof(text), "%lld", got);
+	snprintf(wanted, sizeof(wanted), "%lld", want);
+	va_start(args, what);
+	bool held = judge(got == want, wanted, text, what, args);
+	va_end(args);
+	return held;
+}
+
+long long posix_need(long long got, const char *call, int line)
+{
+	if (got < 0) {
+		const char *name = strerrorname_np(errno);
+		printf("line %d: %s\n", line, name ? name : "?");
+		fflush(stdout);
+		posix_eq(0, 1, "needs %s", call);
+		_exit(200);
+	}
+	return got;
+}
+
+void posix_as(const struct posix_user *user, void (*run)(const void *), const void *arg)
+{
+	pid_t pid = (pid_t)NEED(fork());
+	if (pid == 0) {
+		NEED(setgroups(user->extra ? 1 : 0, &user->extra));
+		NEED(setresgid(user->gid, user->gid, user->gid));
+		NEED(setresuid(user->uid, user->uid, user->uid));
+		run(arg);
+		_exit(0);
+	}
+	int status = 0;
+	NEED(waitpid(pid, &status, 0));
+	if (status != 0)
+		posix_eq(status, 0, "the child as %s ends well", user->name);
+}
+
+int posix_child(int (*run)(const void *), const void *arg)
+{
+	pid_t pid = (pid_t)NEED(fork());
+	if (pid == 0)
+		_exit(run(arg));
+	int status = 0;
+	NEED(waitpid(pid, &status, 0));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+const char *posix_path(const char *format, ...)
+{
+	static char bufs[16][600];
+	static unsigned next;
+	char *buf = bufs[next++ % COUNT_OF(bufs)];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(buf, sizeof(bufs[0]), format, args);
+	va_end(args);
+	return buf;
+}
+
+unsigned char posix_byte(size_t offset)
+{
+	return (unsigned char)(offset * 31 + offset / 251 + 7);
+}
+
+void posix_fill(unsigned char *buf, size_t size, size_t offset)
+{
+	for (size_t i = 0; i < size; i++)
+		buf[i] = posix_byte(offset + i);
+}
+
+void posix_make(const char *path, mode_t mode, size_t size)
+{
+	static unsigned char buf[65536];
+	int fd = (int)NEED(open(path, O_RDWR | O_CREAT | O_EXCL, 0600));
+	for (size_t at = 0; at < size;) {
+		size_t n = size - at < sizeof(buf) ? size - at : sizeof(buf);
+		posix_fill(buf, n, at);
+		NEED(write(fd, buf, n) == (ssize_t)n ? 0 : -1);
+		at += n;
+	}
+	NEED(fchmod(fd, mode));
+	NEED(close(fd));
+}
+
+struct stat posix_stat(const char *path)
+{
+	struct stat st = {0};
+	if (lstat(path, &st) != 0)
+		memset(&st, 0, sizeof(st));
+	return st;
+}
+
+void posix_pause(void)
+{
+	struct timespec t = {0, 12 * 1000 * 1000};
+	nanosleep(&t, NULL);
+}
+
+void posix_open_close(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+static void run_case(const char *dir, const char *family, const struct posix_case *c)
+{
+	static char name[128], path[PATH_MAX];
+	snprintf(name, sizeof(name), "%s_%s", family, c->name);
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	case_name = name;
+	NEED(mkdir(path, 0777));
+	NEED(chmod(path, 0777));
+	fflush(stdout);
+	pid_t pid = (pid_t)NEED(fork());
+	if (pid == 0) {
+		umask(0);
+		alarm(CASE_SECONDS);
+		NEED(chdir(path));
+		c->run();
+		_exit(0);
+	}
+	int status = 0;
+	NEED(waitpid(pid, &status, 0));
+	if (status != 0 && !(WIFEXITED(status) && WEXITSTATUS(status) == 200))
+		posix_eq(status, 0, "the case runs to its end");
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		const struct posix_case *cases;
+	} families[] = {
+#define ROW(name) {#name, posix_cases_##name},
+		POSIX_FAMILIES(ROW)
+#undef ROW
+	};
+	const char *dir = NULL, *filter = "";
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--filter") == 0 && i + 1 < argc)
+			filter = argv[++i];
+		else if (strcmp(argv[i], "--results") == 0 && i + 1 < argc)
+			results_fd = open(argv[++i], O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
+		else
+			dir = argv[i];
+	}
+	if (!dir || argv[1][0] == '-') {
+		fprintf(stderr, "usage: posix_suite DIR [--filter X] [--results FILE]\n");
+		return 2;
+	}
+	if (geteuid() != 0) {
+		printf("skipped: the suite changes its user: it needs root\n");
+		return NOT_ROOT;
+	}
+	counts = mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (counts == MAP_FAILED)
+		return 2;
+	unsigned cases = 0;
+	for (size_t f = 0; f < COUNT_OF(families); f++)
+		for (const struct posix_case *c = families[f].cases; c->name; c++)
+			if (strstr(posix_path("%s_%s", families[f].name, c->name), filter)) {
+				run_case(dir, families[f].name, c);
+				cases++;
+			}
+	printf("%u cases, %lu assertions: %lu passed, %lu failed\n", cases, counts->passed + counts->failed, counts->passed, counts->failed);
+	return counts->failed ? 1 : 0;
+}
