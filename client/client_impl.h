@@ -350,6 +350,8 @@ int unstable_commit_all(struct client *client, struct client_op *op);
 /* Wait until there is room for len more. Parks. */
 int unstable_reserve(struct client *client, struct client_op *op, uint32_t len);
 void unstable_drop_all(struct client *client);
+/* Files that would lose data if this mount ended now. */
+uint32_t unstable_file_count(const struct client *client);
 /* Memory only: for client_free. */
 void unstable_free_all(struct client *client);
 /* Send again what `target` held under another verifier. Parks. */

@@ -446,7 +446,8 @@ static void renew_task(void *arg)
 		session_nap(client, client->lease_ns / 3);
 		if (client->ended || !client->joined)
 			continue;
-		struct client_renew_req req = {.client = client->identity.client};
+		struct client_renew_req req = {.client = client->identity.client, .dirty_bytes = client->unstable_bytes};
+		req.dirty_files = unstable_file_count(client);
 		struct client_renew_rep rep;
 		uint64_t sent_ns = env_now_ns(client->env);
 		int rc = rpc_client_renew(client->mgs, &req, &rep, &(struct rpc_args){.timeout_ns = client->lease_ns / 3});

@@ -6,6 +6,7 @@
 #include "client/client_impl.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #define COMMIT_AGE_NS (1 * NS_PER_S)
 #define RETAIN_BYTES_MIN (512 * KIB) /* of a buffer: less is copied, so that it does not hold 1 MiB */
@@ -452,6 +453,27 @@ void unstable_committer_task(void *arg)
 		(void)waitq_wait(&client->commit_wanted, client_loop(client), now_ns + COMMIT_AGE_NS); /* either way */
 	}
 	session_daemon_done(client);
+}
+
+/* ---- counting ---------------------------------------------------------------------------------------------------- */
+
+static int compare_u64(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+	return (*x > *y) - (*x < *y);
+}
+
+uint32_t unstable_file_count(const struct client *client)
+{
+	CLEANUP(free_p) uint64_t *inos = mem_alloc((client->uobjects.count + 1) * sizeof(inos[0]));
+	size_t objects = 0;
+	list_for_each(at, &client->uobjects_by_age)
+		inos[objects++] = CONTAINER_OF(at, struct uobject, age_link)->ino.v;
+	qsort(inos, objects, sizeof(inos[0]), compare_u64); /* the stripes of one file side by side */
+	uint32_t files = 0;
+	for (size_t i = 0; i < objects; i++)
+		files += i == 0 || inos[i] != inos[i - 1];
+	return files;
 }
 
 /* ---- dropping --------------------------------------------------------------------------------------------------- */

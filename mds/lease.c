@@ -86,10 +86,7 @@ struct lease lease_grant(struct operation *op, const struct inode *inode, bool d
 		return (struct lease){0};
 	if (hold == NULL)
 		hold = hold_need(&mds->sessions, op->session, inode->ino);
-	hold->attr = hold->attr || attr;
-	hold->dir = hold->dir || dir;
-	if (data != LEASE_NONE)
-		hold->data = data;
+	hold_set(hold, hold->attr || attr, hold->dir || dir, data != LEASE_NONE ? data : hold->data);
 	hold->number = ++op->session->grants;
 	mds->counters.grants++;
 	return (struct lease){.number = hold->number, .attr_mode = hold->attr, .dir_mode = hold->dir, .data_mode = hold->data};
@@ -102,7 +99,7 @@ bool lease_end_write(struct operation *op, struct ino ino, uint64_t number)
 		return true;
 	if (hold->number != number)
 		return false; /* a newer grant is on its way: by that one it may write */
-	hold->data = lease_kept(hold->data, LEASE_PR);
+	hold_set(hold, hold->attr, hold->dir, lease_kept(hold->data, LEASE_PR));
 	return true;
 }
 
@@ -210,9 +207,7 @@ static void take_answer(struct operation *op, struct inode *inode, const struct 
 	}
 	if (one->rep.handle != 0 && change->last_name)
 		(void)open_add(&mds->sessions, hold->session, one->rep.handle, inode->ino, OPEN_READ); /* closed by its handle */
-	hold->data = left;
-	hold->attr = hold->attr && !change->attr;
-	hold->dir = hold->dir && !change->dir;
+	hold_set(hold, hold->attr && !change->attr, hold->dir && !change->dir, left);
 	if (!hold->attr && !hold->dir && hold->data == LEASE_NONE)
 		hold_remove(&mds->sessions, hold);
 }
@@ -330,9 +325,7 @@ void lease_restore(struct sessions *sessions, struct session *session, const str
 {
 	struct hold *hold = hold_need(sessions, session, row->ino);
 	hold->number = row->lease.number;
-	hold->attr = row->lease.attr_mode != LEASE_NONE;
-	hold->dir = row->lease.dir_mode != LEASE_NONE;
-	hold->data = row->lease.data_mode;
+	hold_set(hold, row->lease.attr_mode != LEASE_NONE, row->lease.dir_mode != LEASE_NONE, row->lease.data_mode);
 }
 
 void lease_restore_marks(struct mds *mds, struct session *session)
@@ -346,7 +339,7 @@ void lease_restore_marks(struct mds *mds, struct session *session)
 		if (lease_writes(hold->data))
 			continue;
 		bool alone = list_first(&file->marks)->next == &file->marks.head;
-		hold->data = alone ? LEASE_PW : LEASE_CW;
+		hold_set(hold, hold->attr, hold->dir, alone ? LEASE_PW : LEASE_CW);
 		hold->number = ++session->grants;
 	}
 }

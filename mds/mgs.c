@@ -18,6 +18,9 @@ struct mgs_client {
 	uint64_t seen_ns;       /* last renewal */
 	uint32_t pid;
 	bool evicting;
+	bool has_told;          /* what follows is from its last renewal; else it has not renewed since our start */
+	uint64_t dirty_bytes;   /* not stable: an eviction loses them */
+	uint32_t dirty_files;
 	char *host, *mountpoint;
 };
 struct beat {
@@ -360,6 +363,9 @@ static int client_renew(struct mds *mds, const struct client_renew_req *req, str
 	if (client == NULL || client->evicting)
 		return fail(ERR_evicted);
 	client->seen_ns = env_now_ns(mds->env);
+	client->has_told = true;
+	client->dirty_bytes = req->dirty_bytes;
+	client->dirty_files = req->dirty_files;
 	rep->epoch = mds->map->epoch;
 	rep->lease_ms = (uint32_t)(mds->conf.lease_ns / NS_PER_MS);
 	return 0;
@@ -380,6 +386,28 @@ static int client_leave(struct mds *mds, const struct rpc_call *call, const stru
 	return txn_wait(&mds->txn, batch);
 }
 
+static struct client_row row_of(const struct mgs_client *client, const struct session *session, uint64_t now_ns)
+{
+	struct client_row row = {
+		.client = client->client,
+		.idle_ms = (now_ns - client->seen_ns) / NS_PER_MS,
+		.pid = client->pid,
+		.host = str_of(client->host),
+		.mountpoint = str_of(client->mountpoint),
+		.has_told = client->has_told,
+		.dirty_bytes = client->dirty_bytes,
+		.dirty_files = client->dirty_files,
+	};
+	if (session == NULL)
+		return row; /* it has asked nothing of this MDT yet */
+	row.opens = (uint32_t)session->opens.count;
+	row.writer_marks = session->mark_count;
+	row.attr_leases = session->attr_count;
+	row.dir_leases = session->dir_count;
+	memcpy(row.data_leases, session->data_counts, sizeof(row.data_leases));
+	return row;
+}
+
 static int client_list(struct mds *mds, struct rpc_call *call, const struct client_list_req *req, struct client_list_rep *rep)
 {
 	enum { LIST_BYTES = 32768 };
@@ -390,17 +418,12 @@ static int client_list(struct mds *mds, struct rpc_call *call, const struct clie
 		const struct mgs_client *client = CONTAINER_OF(node, struct mgs_client, order);
 		if (client->client <= req->after)
 			continue; /* one that is being evicted is listed until the map says so */
-		if (wire_len(&out) + 32 + 2 * CLIENT_TEXT_BYTES_MAX > LIST_BYTES) {
+		if (wire_len(&out) + CLIENT_ROW_FIXED_BYTES + 2 * CLIENT_TEXT_BYTES_MAX > LIST_BYTES) {
 			rep->end = 0;
 			break;
 		}
-		client_row_put(&out, &(struct client_row){
-					     .client = client->client,
-					     .idle_ms = (now_ns - client->seen_ns) / NS_PER_MS,
-					     .pid = client->pid,
-					     .host = str_of(client->host),
-					     .mountpoint = str_of(client->mountpoint),
-				     });
+		struct client_row row = row_of(client, session_find(&mds->sessions, client->client), now_ns);
+		client_row_put(&out, &row);
 	}
 	rep->clients = blob_of(out.base, wire_len(&out));
 	return 0;

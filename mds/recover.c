@@ -66,9 +66,12 @@ static int visit_writer(struct mds *mds, const struct key_parts *parts, struct b
 {
 	uint64_t size_gen = 0;
 	int rc = number_decode(value, &size_gen);
-	if (rc == 0)
-		mark_add(&mds->sessions, parts->ino, parts->number, (uint32_t)size_gen);
-	return rc;
+	if (rc < 0)
+		return rc;
+	if (session_find(&mds->sessions, parts->number) == NULL)
+		(void)session_add(&mds->sessions, parts->number); /* which counts its marks */
+	mark_add(&mds->sessions, parts->ino, parts->number, (uint32_t)size_gen);
+	return 0;
 }
 
 static int visit_purge(struct mds *mds, const struct key_parts *parts, struct blob value)

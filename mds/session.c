@@ -168,12 +168,27 @@ struct hold *hold_need(struct sessions *sessions, struct session *session, struc
 	list_push_back(&file->holds, &hold->file_link);
 	list_push_back(&session->holds, &hold->session_link);
 	session->hold_count++;
+	session->data_counts[LEASE_NONE]++;
 	sessions->hold_count++;
 	return hold;
 }
 
+void hold_set(struct hold *hold, bool attr, bool dir, uint8_t data)
+{
+	struct session *session = hold->session;
+	session->attr_count = session->attr_count - hold->attr + attr;
+	session->dir_count = session->dir_count - hold->dir + dir;
+	session->data_counts[hold->data]--;
+	session->data_counts[data]++;
+	hold->attr = attr;
+	hold->dir = dir;
+	hold->data = data;
+}
+
 void hold_remove(struct sessions *sessions, struct hold *hold)
 {
+	hold_set(hold, false, false, LEASE_NONE);
+	hold->session->data_counts[LEASE_NONE]--;
 	list_remove(&hold->file_link);
 	list_remove(&hold->session_link);
 	hold->session->hold_count--;
@@ -253,6 +268,9 @@ void mark_add(struct sessions *sessions, struct ino ino, uint64_t client, uint32
 		mark->client = client;
 		list_push_back(&file_need(sessions, ino)->marks, &mark->link);
 		sessions->mark_count++;
+		struct session *session = session_find(sessions, client);
+		if (session != NULL)
+			session->mark_count++;
 	}
 	mark->size_gen = size_gen;
 }
@@ -265,6 +283,9 @@ void mark_remove(struct sessions *sessions, struct ino ino, uint64_t client)
 	list_remove(&mark->link);
 	mem_free(mark);
 	sessions->mark_count--;
+	struct session *session = session_find(sessions, client);
+	if (session != NULL && session->mark_count > 0) /* 0: of a session that has ended, and the same client has said something late */
+		session->mark_count--;
 	file_settle(sessions, file_find(sessions, ino));
 }
 

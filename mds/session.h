@@ -25,6 +25,8 @@ struct session {
 	uint64_t grants;         /* number of the last grant; begins with the boot, so that it never goes back */
 	struct list holds;       /* hold.session_link */
 	uint32_t hold_count;
+	uint32_t attr_count, dir_count, data_counts[LEASE_PW + 1]; /* of its holds; data by enum lease_mode */
+	uint32_t mark_count;     /* files that it may have written */
 };
 
 /* An operation that runs or was answered. */
@@ -95,6 +97,8 @@ void session_trim(struct session *session, struct txn *txn);
 struct file_state *file_find(const struct sessions *sessions, struct ino ino); /* NULL: neither open, marked nor leased */
 struct hold *hold_find(const struct file_state *file, uint64_t client); /* file may be NULL */
 struct hold *hold_need(struct sessions *sessions, struct session *session, struct ino ino);
+/* Every change of what it is a lease on. */
+void hold_set(struct hold *hold, bool attr, bool dir, uint8_t data);
 void hold_remove(struct sessions *sessions, struct hold *hold);
 struct open_file *open_find(struct session *session, uint64_t handle);
 /* Adds, or finds the same handle. */

@@ -366,7 +366,10 @@
 	F(u32, lease_ms, 1, "without a renewal for that long it is evicted")      \
 	F(u64, epoch, 1, "of the map that is at least needed")
 
-#define client_renew_REQ(F) F(u64, client, 1, "")
+#define client_renew_REQ(F)                                                              \
+	F(u64, client, 1, "")                                                            \
+	F(u64, dirty_bytes, 1, "written here and not yet stable: what an eviction would lose") \
+	F(u32, dirty_files, 1, "of so many files")
 #define client_renew_REP(F) F(u64, epoch, 1, "") F(u32, lease_ms, 1, "")
 
 #define client_leave_REQ(F) F(u64, client, 1, "")

@@ -89,6 +89,15 @@ void client_row_put(struct wire_out *out, const struct client_row *row)
 	wire_put_u32(out, row->pid);
 	put_str(out, row->host);
 	put_str(out, row->mountpoint);
+	wire_put_u32(out, row->opens);
+	wire_put_u32(out, row->writer_marks);
+	wire_put_u32(out, row->attr_leases);
+	wire_put_u32(out, row->dir_leases);
+	for (size_t mode = LEASE_CR; mode <= LEASE_PW; mode++)
+		wire_put_u32(out, row->data_leases[mode]);
+	wire_put_u8(out, row->has_told);
+	wire_put_u64(out, row->dirty_bytes);
+	wire_put_u32(out, row->dirty_files);
 }
 
 struct client_row client_row_get(struct wire_in *in)
@@ -98,6 +107,15 @@ struct client_row client_row_get(struct wire_in *in)
 	row.pid = wire_get_u32(in);
 	row.host = get_str(in);
 	row.mountpoint = get_str(in);
+	row.opens = wire_get_u32(in);
+	row.writer_marks = wire_get_u32(in);
+	row.attr_leases = wire_get_u32(in);
+	row.dir_leases = wire_get_u32(in);
+	for (size_t mode = LEASE_CR; mode <= LEASE_PW; mode++)
+		row.data_leases[mode] = wire_get_u32(in);
+	row.has_told = wire_get_u8(in);
+	row.dirty_bytes = wire_get_u64(in);
+	row.dirty_files = wire_get_u32(in);
 	return row;
 }
 

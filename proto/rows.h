@@ -49,7 +49,16 @@ struct client_row {
 	uint64_t idle_ms; /* since its last renewal */
 	uint32_t pid;
 	struct str host, mountpoint;
+	/* what the MDT that answers knows it to hold */
+	uint32_t opens, writer_marks;
+	uint32_t attr_leases, dir_leases;
+	uint32_t data_leases[LEASE_PW + 1]; /* by enum lease_mode */
+	/* what it said of itself with its last renewal */
+	uint8_t has_told; /* 0: the management service has started since then */
+	uint64_t dirty_bytes;
+	uint32_t dirty_files;
 };
+enum { CLIENT_ROW_FIXED_BYTES = 20 + 2 * 2 + 4 * 4 + 4 * LEASE_PW + 13 }; /* without its strings */
 void client_row_put(struct wire_out *out, const struct client_row *row);
 struct client_row client_row_get(struct wire_in *in);
 

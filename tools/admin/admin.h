@@ -27,6 +27,7 @@ struct admin {
 	const char *mgs;       /* address */
 	uint64_t timeout_ns;   /* of each question */
 	bool json, dry_run;
+	bool yes;              /* do it without asking */
 	/* filled by the questions */
 	struct rpc_peer *mgs_peer;
 	struct arena arena;
@@ -49,6 +50,15 @@ const char *admin_state_name(uint8_t state);
 /* Print what was gathered. The exit status of the program: 0, or 1 when something needs attention (health only). */
 int admin_show_status(const struct admin *admin);
 int admin_show_health(const struct admin *admin);
-int admin_show_clients(const struct admin *admin);
+
+/* client.c: `client list`, and `client evict`, which parks. The exit status of the program. */
+int admin_client_list(const struct admin *admin);
+int admin_client_evict(struct admin *admin, uint64_t client);
+
+/* "12.3G"; "40 s". */
+void admin_bytes_text(uint64_t bytes, char ret_text[16]);
+void admin_duration_text(uint64_t ms, char ret_text[24]);
+/* To stdout. Takes `json` over. 0, or 1 when it cannot be written. */
+int admin_print_json(json_t *json);
 
 #endif

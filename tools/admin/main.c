@@ -7,7 +7,6 @@
 #include "tools/admin/admin.h"
 
 #include <getopt.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,20 +15,21 @@
 #define MGS_DEFAULT "tcp://127.0.0.1:7400"
 
 static const char help[] =
-	"Usage: stria-admin [--mgs ADDRESS] [--config FILE] [--timeout TIME] [--json] [--dry-run] VERB …\n"
+	"Usage: stria-admin [--mgs ADDRESS] [--config FILE] [--timeout TIME] [--json] [--dry-run] [--yes] VERB …\n"
 	"\n"
 	"  format mdt --store DIR [--fsname NAME] [--index I] [--cluster UUID]   make an empty store of an MDT\n"
 	"  format ost --store DIR [--fsname NAME] [--index I]                    make an empty store of an OST\n"
 	"  status             every target: state, since when, space, address\n"
 	"  health             what is not well, since when, what to do; exits 1 if there is anything\n"
-	"  client list        mounts that live\n"
-	"  client evict ID    end a mount everywhere: its opens and unsaved data are lost\n"
+	"  client list        mounts that live: when last heard of, what each holds and has not saved yet\n"
+	"  client evict ID    end a mount everywhere: its opens and unsaved data are lost; asks if there may be any\n"
 	"\n"
 	"  --mgs ADDRESS   of the management service, like tcp://10.0.0.1:7400 [STRIA_MGS, or " MGS_DEFAULT "]\n"
 	"  --config FILE   INI file whose `mgs` is taken\n"
 	"  --timeout TIME  for each question, like 500ms [5s]\n"
 	"  --json          answer as JSON\n"
 	"  --dry-run       say what would be done, and do nothing (format, client evict)\n"
+	"  --yes           do not ask (client evict)\n"
 	"  --help, --version\n";
 
 struct job {
@@ -52,37 +52,21 @@ static void job_run(void *arg)
 	struct job *job = arg;
 	struct admin *admin = &job->admin;
 	const char *verb = job->argv[0];
-	job->status = 1;
 	int rc = admin_fetch_map(admin);
 	if (rc == 0 && strcmp(verb, "client") != 0)
 		rc = admin_probe_targets(admin);
 	if (rc == 0)
 		rc = admin_fetch_clients(admin);
-	if (rc == 0 && strcmp(verb, "status") == 0)
+	if (rc < 0)
+		job->status = 1; /* it was told */
+	else if (strcmp(verb, "status") == 0)
 		job->status = admin_show_status(admin);
-	else if (rc == 0 && strcmp(verb, "health") == 0)
+	else if (strcmp(verb, "health") == 0)
 		job->status = admin_show_health(admin);
-	else if (rc == 0 && strcmp(job->argv[1], "list") == 0)
-		job->status = admin_show_clients(admin);
-	else if (rc == 0)
-		job->status = 0; /* evict goes on below */
-	if (rc == 0 && job->argc == 3) {
-		uint64_t client = strtoull(job->argv[2], NULL, 10), epoch = 0;
-		bool lives = false;
-		for (size_t i = 0; i < json_array_size(admin->clients); i++)
-			lives |= (uint64_t)json_integer_value(json_object_get(json_array_get(admin->clients, i), "id")) == client;
-		if (!lives) {
-			fprintf(stderr, "stria-admin: client evict: %" PRIu64 ": no such client lives; client list shows those that do\n", client);
-			job->status = 1;
-		} else if (admin->dry_run) {
-			printf(admin->json ? "{\"dry_run\": true, \"client\": %" PRIu64 "}\n" : "would evict client %" PRIu64 "\n", client);
-		} else if (admin_evict(admin, client, &epoch) < 0) {
-			job->status = 1;
-		} else {
-			printf(admin->json ? "{\"client\": %" PRIu64 ", \"epoch\": %" PRIu64 "}\n"
-					   : "evicted client %" PRIu64 " with map epoch %" PRIu64 "\n", client, epoch);
-		}
-	}
+	else if (strcmp(job->argv[1], "list") == 0)
+		job->status = admin_client_list(admin);
+	else
+		job->status = admin_client_evict(admin, strtoull(job->argv[2], NULL, 10));
 	job->done = true;
 }
 
@@ -195,12 +179,13 @@ static int mgs_from_file(const char *path, struct conf *conf)
 
 int main(int argc, char **argv)
 {
-	enum { OPT_MGS = 256, OPT_CONFIG, OPT_TIMEOUT, OPT_JSON, OPT_DRY_RUN };
+	enum { OPT_MGS = 256, OPT_CONFIG, OPT_TIMEOUT, OPT_JSON, OPT_DRY_RUN, OPT_YES };
 	static const struct option options[] = {
 		{"mgs", required_argument, NULL, OPT_MGS},   {"config", required_argument, NULL, OPT_CONFIG},
 		{"timeout", required_argument, NULL, OPT_TIMEOUT}, {"json", no_argument, NULL, OPT_JSON},
-		{"dry-run", no_argument, NULL, OPT_DRY_RUN}, {"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'V'},         {NULL, 0, NULL, 0},
+		{"dry-run", no_argument, NULL, OPT_DRY_RUN}, {"yes", no_argument, NULL, OPT_YES},
+		{"help", no_argument, NULL, 'h'},            {"version", no_argument, NULL, 'V'},
+		{NULL, 0, NULL, 0},
 	};
 	static struct conf conf; /* too large for the stack's taste */
 	struct job job = {.admin = {.timeout_ns = 5 * NS_PER_S}};
@@ -236,6 +221,9 @@ int main(int argc, char **argv)
 			break;
 		case OPT_DRY_RUN:
 			job.admin.dry_run = true;
+			break;
+		case OPT_YES:
+			job.admin.yes = true;
 			break;
 		case 'h':
 			return fputs(help, stdout) < 0;

@@ -112,14 +112,25 @@ int admin_probe_targets(struct admin *admin)
 	return 0;
 }
 
+static json_t *text_json(struct str text)
+{
+	json_t *json = json_stringn(text.ptr, text.len);
+	return json != NULL ? json : json_string("?"); /* a host or mount point that is no UTF-8 */
+}
+
+/* "dirty" is null while nobody knows: the management service has started since the client's last renewal. */
 static void add_client(struct admin *admin, const struct client_row *row)
 {
-	json_t *client = json_pack("{s:I, s:s%, s:s%, s:i, s:I}", "id", (json_int_t)row->client, "host", row->host.ptr, row->host.len,
-				   "mountpoint", row->mountpoint.ptr, row->mountpoint.len, "pid", (int)row->pid, "idle_ms",
-				   (json_int_t)row->idle_ms);
-	if (client == NULL) /* a host or mount point that is no UTF-8 */
-		client = json_pack("{s:I, s:s, s:s, s:i, s:I}", "id", (json_int_t)row->client, "host", "?", "mountpoint", "?", "pid",
-				   (int)row->pid, "idle_ms", (json_int_t)row->idle_ms);
+	json_t *leases = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "attr", (json_int_t)row->attr_leases, "dir", (json_int_t)row->dir_leases,
+				   "CR", (json_int_t)row->data_leases[LEASE_CR], "CW", (json_int_t)row->data_leases[LEASE_CW], "PR",
+				   (json_int_t)row->data_leases[LEASE_PR], "PW", (json_int_t)row->data_leases[LEASE_PW]);
+	json_t *dirty = row->has_told ? json_pack("{s:I, s:I, s:I}", "bytes", (json_int_t)row->dirty_bytes, "files",
+						  (json_int_t)row->dirty_files, "age_ms", (json_int_t)row->idle_ms)
+				      : json_null();
+	json_t *client = json_pack("{s:I, s:o, s:o, s:I, s:I, s:I, s:o, s:I, s:o}", "id", (json_int_t)row->client, "host", text_json(row->host),
+				   "mountpoint", text_json(row->mountpoint), "pid", (json_int_t)row->pid, "idle_ms",
+				   (json_int_t)row->idle_ms, "opens", (json_int_t)row->opens, "leases", leases, "writer_marks",
+				   (json_int_t)row->writer_marks, "dirty", dirty);
 	CHECK(json_array_append_new(admin->clients, client) == 0);
 }
 

@@ -18,8 +18,7 @@ static const char *state_of(const struct probe *probe)
 	return probe->rc < 0 ? "down" : admin_state_name(probe->state);
 }
 
-/* Whole numbers with a unit: "12.3G". */
-static void bytes_text(uint64_t bytes, char ret_text[16])
+void admin_bytes_text(uint64_t bytes, char ret_text[16])
 {
 	static const char units[] = "BKMGTPE";
 	double value = (double)bytes;
@@ -31,7 +30,7 @@ static void bytes_text(uint64_t bytes, char ret_text[16])
 	(void)snprintf(ret_text, 16, unit == 0 ? "%.0f%c" : "%.1f%c", value, units[unit]);
 }
 
-static void duration_text(uint64_t ms, char ret_text[24])
+void admin_duration_text(uint64_t ms, char ret_text[24])
 {
 	uint64_t s = ms / 1000;
 	if (s < 120)
@@ -89,7 +88,7 @@ static json_t *probe_json(const struct admin *admin, const struct probe *probe)
 	return row;
 }
 
-static int print_json(json_t *json)
+int admin_print_json(json_t *json)
 {
 	int rc = json_dumpf(json, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
 	printf("\n");
@@ -104,7 +103,7 @@ int admin_show_status(const struct admin *admin)
 		for (uint32_t i = 0; i < admin->map->target_count; i++)
 			(void)json_array_append_new(targets, probe_json(admin, &admin->probes[i]));
 		json_incref(admin->clients);
-		return print_json(json_pack("{s:s, s:I, s:i, s:i, s:o, s:o}", "fsname", admin->map->fsname, "epoch",
+		return admin_print_json(json_pack("{s:s, s:I, s:i, s:i, s:o, s:o}", "fsname", admin->map->fsname, "epoch",
 					    (json_int_t)admin->map->epoch, "shards", (int)admin->map->shard_count, "evicted",
 					    (int)admin->map->evicted_count, "targets", targets, "clients", admin->clients));
 	}
@@ -115,10 +114,10 @@ int admin_show_status(const struct admin *admin)
 		const struct probe *probe = &admin->probes[i];
 		char since[24] = "-", total[16] = "-", available[16] = "-", used[8] = "-", rtt[24] = "-";
 		if (since_ms(admin, probe) >= 0)
-			duration_text((uint64_t)since_ms(admin, probe), since);
+			admin_duration_text((uint64_t)since_ms(admin, probe), since);
 		if (probe->total_bytes > 0) {
-			bytes_text(probe->total_bytes, total);
-			bytes_text(probe->available_bytes, available);
+			admin_bytes_text(probe->total_bytes, total);
+			admin_bytes_text(probe->available_bytes, available);
 			(void)snprintf(used, sizeof(used), "%d%%",
 				       (int)(100 - 100.0 * (double)probe->available_bytes / (double)probe->total_bytes));
 		}
@@ -161,7 +160,7 @@ static void judge(struct findings *findings, const struct probe *probe)
 		found(findings, probe->name, "is starting", since, "wait a moment; if it stays so, look at its log");
 	} else if (probe->total_bytes > 0 && probe->available_bytes < probe->total_bytes / 100 * SPACE_LOW_PERCENT) {
 		char available[16];
-		bytes_text(probe->available_bytes, available);
+		admin_bytes_text(probe->available_bytes, available);
 		(void)snprintf(problem, sizeof(problem), "is nearly full: %s free", available);
 		found(findings, probe->name, problem, -1, "delete files, or make its disk larger; writes fail with ENOSPC when it is full");
 	}
@@ -176,7 +175,7 @@ int admin_show_health(const struct admin *admin)
 		found(&findings, admin->map->fsname, "has no OST: files cannot hold data", -1, "format an OST and start its stria-oss");
 	size_t count = json_array_size(findings.rows);
 	if (admin->json) {
-		(void)print_json(json_pack("{s:b, s:o}", "healthy", count == 0, "problems", findings.rows));
+		(void)admin_print_json(json_pack("{s:b, s:o}", "healthy", count == 0, "problems", findings.rows));
 		return count == 0 ? 0 : 1;
 	}
 	if (count == 0)
@@ -187,28 +186,10 @@ int admin_show_health(const struct admin *admin)
 		json_int_t since = json_integer_value(json_object_get(row, "since_ms"));
 		char text[24] = "";
 		if (since >= 0)
-			duration_text((uint64_t)since, text);
+			admin_duration_text((uint64_t)since, text);
 		printf("%s %s%s%s\n    do: %s\n", json_string_value(json_object_get(row, "what")), json_string_value(json_object_get(row, "problem")),
 		       since >= 0 ? ", since " : "", text, json_string_value(json_object_get(row, "advice")));
 	}
 	json_decref(findings.rows);
 	return count == 0 ? 0 : 1;
-}
-
-int admin_show_clients(const struct admin *admin)
-{
-	if (admin->json) {
-		json_incref(admin->clients);
-		return print_json(json_pack("{s:o}", "clients", admin->clients));
-	}
-	printf("%-20s %-20s %8s %10s  %s\n", "CLIENT", "HOST", "PID", "IDLE", "MOUNTED AT");
-	for (size_t i = 0; i < json_array_size(admin->clients); i++) {
-		const json_t *row = json_array_get(admin->clients, i);
-		char idle[24];
-		duration_text((uint64_t)json_integer_value(json_object_get(row, "idle_ms")), idle);
-		printf("%-20" JSON_INTEGER_FORMAT " %-20s %8" JSON_INTEGER_FORMAT " %10s  %s\n", json_integer_value(json_object_get(row, "id")),
-		       json_string_value(json_object_get(row, "host")), json_integer_value(json_object_get(row, "pid")), idle,
-		       json_string_value(json_object_get(row, "mountpoint")));
-	}
-	return 0;
 }

@@ -291,6 +291,30 @@ static void directory_entries_come_back_and_bad_names_do_not(void **state)
 	assert_int_equal(in.err, -ERR_malformed);
 }
 
+static void a_clients_row_comes_back_and_a_cut_one_does_not(void **state)
+{
+	(void)state;
+	struct client_row row = {.client = 7, .idle_ms = 8, .pid = 9, .host = STR("h"), .mountpoint = STR("/m"), .opens = 10, .writer_marks = 11,
+				 .attr_leases = 12, .dir_leases = 13, .data_leases = {0, 14, 15, 16, 17}, .has_told = 1, .dirty_bytes = 18,
+				 .dirty_files = 19};
+	struct wire_out out = wire_out(buf, BUF_BYTES);
+	client_row_put(&out, &row);
+	size_t full = wire_len(&out);
+	assert_int_equal(full, CLIENT_ROW_FIXED_BYTES + 3);
+	struct wire_in in = wire_in(blob_of(buf, full));
+	struct client_row got = client_row_get(&in);
+	assert_int_equal(wire_done(&in), 0);
+	assert_int_equal(got.opens, 10);
+	assert_memory_equal(got.data_leases, row.data_leases, sizeof(row.data_leases));
+	assert_int_equal(got.dirty_bytes, 18);
+	assert_int_equal(got.dirty_files, 19);
+	for (size_t len = 0; len < full; len++) {
+		in = wire_in(blob_of(buf, len));
+		(void)client_row_get(&in);
+		assert_int_equal(in.err, -ERR_malformed);
+	}
+}
+
 static void a_fid_is_read_as_it_is_printed(void **state)
 {
 	(void)state;
@@ -381,6 +405,7 @@ int main(void)
 		cmocka_unit_test(a_frame_comes_back_as_it_was),
 		cmocka_unit_test(any_damage_to_a_frame_is_noticed),
 		cmocka_unit_test(directory_entries_come_back_and_bad_names_do_not),
+		cmocka_unit_test(a_clients_row_comes_back_and_a_cut_one_does_not),
 		cmocka_unit_test(a_fid_is_read_as_it_is_printed),
 		cmocka_unit_test(the_bytes_of_every_message_are_frozen),
 	};
