@@ -271,7 +271,7 @@ struct lease_call {
 	uint64_t began;
 };
 void lease_call_begin(struct client *client, struct lease_call *call);
-void lease_call_end(struct client *client, struct lease_call *call);
+void lease_call_end(struct lease_call *call);
 
 /* ---- dircache.c ------------------------------------------------------------------------------------------------ */
 enum dircache_answer { DIRCACHE_UNKNOWN, DIRCACHE_THERE, DIRCACHE_ABSENT };

@@ -247,18 +247,24 @@ void lease_drop_all(struct client *client)
 			purge->items[count++] = (struct purge_item){node->ino, node->pages};
 		node->pages = false;
 		node->told_handle = 0;
-		node->recalled = 0; /* the next session counts anew */
 		node->changed_at = ++client->changes;
 		dircache_clear(client, node);
 		unlink_lease(client, node);
 		waitq_wake_all(&node->changed);
 	}
 	client->return_count = 0;
-	lease_tombs_clear(client);
 	purge->client = client;
 	purge->count = count;
 	if (client->env->kcache != NULL && count > 0)
 		session_spawn(client, "purge", purge_task, purge);
 	else
 		mem_free(purge);
+}
+
+void lease_count_anew(struct client *client)
+{
+	struct map_iter iter = map_iter_begin(&client->nodes);
+	for (struct map_node *at; (at = map_iter_next(&iter)) != NULL;)
+		CONTAINER_OF(at, struct node, node)->recalled = 0;
+	lease_tombs_clear(client);
 }

@@ -49,8 +49,10 @@ void lease_settler_task(void *arg);
 /* Requests of an MDT. Parks. */
 int lease_serve_recall(struct client *client, const struct lease_recall_req *req, struct lease_recall_rep *rep);
 int lease_serve_glimpse(struct client *client, const struct glimpse_req *req, struct glimpse_rep *rep);
-/* We were evicted: nothing is held any more, and the kernel is told in the background. Does not park. */
+/* Nothing is held any more, and the kernel is told in the background. What was recalled stays recalled. Does not park. */
 void lease_drop_all(struct client *client);
+/* We were evicted: the numbers of the next session begin anew. */
+void lease_count_anew(struct client *client);
 /* The node goes: its lease is returned in the background. Does not park. */
 void lease_forget(struct client *client, struct node *node);
 /* After a restart of the MDT: say what we hold. Parks. */

@@ -9,7 +9,8 @@
 
 /* ---- grants on their way ----------------------------------------------------------------------------------------- */
 
-/* A recall of an inode without a node. Its grant may still be on its way; when every call that ran then has ended, it is not. */
+/* A recall of an inode without a node. Its grant may still be on its way; when every call that ran then has ended and its answer was looked at, it
+ * is not. */
 struct lease_tomb {
 	struct list_node link;
 	struct ino ino;
@@ -17,15 +18,9 @@ struct lease_tomb {
 	uint64_t begun; /* client.lease_calls_begun then */
 };
 
-void lease_call_begin(struct client *client, struct lease_call *call)
+/* Not when a call ends: its task looks at the answer after that, but before it parks or calls again. */
+static void drop_old_tombs(struct client *client)
 {
-	call->began = ++client->lease_calls_begun;
-	list_push_back(&client->lease_calls, &call->link);
-}
-
-void lease_call_end(struct client *client, struct lease_call *call)
-{
-	list_remove(&call->link);
 	struct list_node *oldest = list_first(&client->lease_calls);
 	uint64_t began = oldest != NULL ? CONTAINER_OF(oldest, struct lease_call, link)->began : UINT64_MAX;
 	list_for_each_safe(at, tmp, &client->lease_tombs) {
@@ -35,6 +30,18 @@ void lease_call_end(struct client *client, struct lease_call *call)
 		list_remove(at);
 		mem_free(tomb);
 	}
+}
+
+void lease_call_begin(struct client *client, struct lease_call *call)
+{
+	drop_old_tombs(client);
+	call->began = ++client->lease_calls_begun;
+	list_push_back(&client->lease_calls, &call->link);
+}
+
+void lease_call_end(struct lease_call *call)
+{
+	list_remove(&call->link);
 }
 
 uint64_t lease_tomb_of(struct client *client, struct ino ino)

@@ -324,7 +324,7 @@ int session_mdt_call(struct client *client, struct ino ino, const struct call *c
 	struct lease_call running;
 	lease_call_begin(client, &running);
 	int rc = session_call(client, TARGET_MDT, mdt, call);
-	lease_call_end(client, &running);
+	lease_call_end(&running);
 	return rc;
 }
 
@@ -429,6 +429,7 @@ void session_evicted(struct client *client)
 	lose_files(client);
 	client->live_until_ns = 0;
 	lease_drop_all(client);
+	lease_count_anew(client);
 	if (client->stopping) {
 		session_end(client); /* nothing is left that could be saved */
 		return;
