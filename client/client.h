@@ -137,6 +137,9 @@ int client_removexattr(struct client *client, struct client_op *op, struct ino i
 int client_open(struct client *client, struct client_op *op, struct ino ino, uint32_t flags, struct client_file **ret_file);
 int client_create(struct client *client, struct client_op *op, struct ino parent, struct str name, uint32_t mode, uint32_t flags,
 		  struct client_entry *ret_entry, struct client_file **ret_file);
+/* A file without a name, as O_TMPFILE makes it; with OPEN_EXCL client_link never gives it one. */
+int client_tmpfile(struct client *client, struct client_op *op, struct ino parent, uint32_t mode, uint32_t flags,
+		   struct client_entry *ret_entry, struct client_file **ret_file);
 struct ino client_file_ino(const struct client_file *file);
 uint32_t client_file_flags(const struct client_file *file);
 /* May pages that the kernel has of it be used? They were read under the lease that we still hold. */

@@ -188,6 +188,33 @@ int client_create(struct client *client, struct client_op *op, struct ino parent
 	return rc;
 }
 
+int client_tmpfile(struct client *client, struct client_op *op, struct ino parent, uint32_t mode, uint32_t flags,
+		   struct client_entry *ret_entry, struct client_file **ret_file)
+{
+	struct client_file *file = file_new(client, flags);
+	CLEANUP(arena_fini) struct arena arena;
+	arena_init(&arena);
+	struct tmpfile_req req = {.cred = session_cred(op), .parent = parent, .mode = mode, .flags = flags, .handle = file->handle};
+	struct tmpfile_rep rep;
+	uint64_t boot = boot_of_mdt(client, parent), id = client->identity.client, asked = lease_asked(client);
+	int rc = session_mdt_call(client, parent,
+				  &(struct call){.op = OP_tmpfile, .req = &req, .rep = &rep, .arena = &arena, .cred = &req.cred, .who = op});
+	if (rc < 0) {
+		mem_free(file);
+		return rc;
+	}
+	file_register(file, node_get(client, rep.attr.ino));
+	rc = file_opened(client, op, file, rep.layout, &rep.attr, &rep.lease, asked, boot, id, ret_entry);
+	if (rc < 0) {
+		client_release(client, file);
+		return rc;
+	}
+	node_count_lookup(client, rep.attr.ino);
+	ret_entry->entry_ttl_ns = 0; /* there is no name to look up */
+	*ret_file = file;
+	return 0;
+}
+
 /* ---- closing ------------------------------------------------------------------------------------------------------ */
 
 /* What a close has to say, after the file itself is gone. Holds one user of the node. */

@@ -107,6 +107,7 @@ void fuse_fill_entry(const struct client_entry *entry, struct fuse_entry_out *ou
 
 int fuse_run_open(struct fuse_request *req);
 int fuse_run_create(struct fuse_request *req);
+int fuse_run_tmpfile(struct fuse_request *req);
 int fuse_run_read(struct fuse_request *req);
 int fuse_run_write(struct fuse_request *req);
 int fuse_run_flush(struct fuse_request *req);

@@ -331,7 +331,7 @@ static int run_removexattr(struct fuse_request *req)
 /* ---- the table -------------------------------------------------------------------------------------------------- */
 
 /* What is not here is answered with ENOSYS, and the kernel does without: OPENDIR and RELEASEDIR (a directory needs no handle), FSYNCDIR (what
- * the MDT has answered is durable), ACCESS (the kernel checks), LSEEK, FALLOCATE, COPY_FILE_RANGE, TMPFILE, POLL, IOCTL, BMAP. */
+ * the MDT has answered is durable), ACCESS (the kernel checks), LSEEK, FALLOCATE, COPY_FILE_RANGE, POLL, IOCTL, BMAP. */
 static const struct fuse_op ops[] = {
 	{"lookup", FUSE_LOOKUP, 1, run_lookup},
 	{"getattr", FUSE_GETATTR, 0, run_getattr},
@@ -347,6 +347,7 @@ static const struct fuse_op ops[] = {
 	{"link", FUSE_LINK, sizeof(struct fuse_link_in), run_link},
 	{"open", FUSE_OPEN, sizeof(struct fuse_open_in), fuse_run_open},
 	{"create", FUSE_CREATE, sizeof(struct fuse_create_in), fuse_run_create},
+	{"tmpfile", FUSE_TMPFILE, sizeof(struct fuse_create_in), fuse_run_tmpfile},
 	{"read", FUSE_READ, sizeof(struct fuse_read_in), fuse_run_read},
 	{"write", FUSE_WRITE, sizeof(struct fuse_write_in), fuse_run_write},
 	{"statfs", FUSE_STATFS, 0, run_statfs},

@@ -71,6 +71,22 @@ int fuse_run_open(struct fuse_request *req)
 	return rc;
 }
 
+/* The answer of what makes a file and opens it. */
+static void answer_created(struct fuse_request *req, const struct client_entry *entry, struct client_file *file, uint32_t flags)
+{
+	struct {
+		struct fuse_entry_out entry;
+		struct fuse_open_out open;
+	} *out = fuse_answer(req, sizeof(*out));
+	req->entered = entry->attr.ino;
+	fuse_fill_entry(entry, &out->entry);
+	fill_open(req, file, flags, &out->open);
+	if (!has_set_id_bits(entry->attr.mode)) { /* spares the first write the question */
+		req->opened->suid_checked_ns = loop_now_ns(req->channel->conf.loop);
+		req->opened->suid_checked_mode_gen = req->channel->mode_gen;
+	}
+}
+
 int fuse_run_create(struct fuse_request *req)
 {
 	const struct fuse_create_in *in = fuse_take(req, sizeof(*in));
@@ -81,20 +97,21 @@ int fuse_run_create(struct fuse_request *req)
 	int rc = fuse_take_text(req, &name);
 	if (rc == 0)
 		rc = client_create(req->channel->conf.client, &req->op, fuse_node(req), name, in->mode, flags, &entry, &file);
-	if (rc < 0)
-		return rc;
-	struct {
-		struct fuse_entry_out entry;
-		struct fuse_open_out open;
-	} *out = fuse_answer(req, sizeof(*out));
-	req->entered = entry.attr.ino;
-	fuse_fill_entry(&entry, &out->entry);
-	fill_open(req, file, flags, &out->open);
-	if (!has_set_id_bits(entry.attr.mode)) { /* spares the first write the question */
-		req->opened->suid_checked_ns = loop_now_ns(req->channel->conf.loop);
-		req->opened->suid_checked_mode_gen = req->channel->mode_gen;
-	}
-	return 0;
+	if (rc == 0)
+		answer_created(req, &entry, file, flags);
+	return rc;
+}
+
+int fuse_run_tmpfile(struct fuse_request *req)
+{
+	const struct fuse_create_in *in = fuse_take(req, sizeof(*in));
+	uint32_t flags = open_flags(in->flags);
+	struct client_entry entry;
+	struct client_file *file = NULL;
+	int rc = client_tmpfile(req->channel->conf.client, &req->op, fuse_node(req), in->mode, flags, &entry, &file);
+	if (rc == 0)
+		answer_created(req, &entry, file, flags);
+	return rc;
 }
 
 int fuse_run_release(struct fuse_request *req)

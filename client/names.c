@@ -99,7 +99,9 @@ int client_lookup(struct client *client, struct client_op *op, struct ino parent
 	uint64_t asked = 0;
 	int rc = 0;
 	*ret_entry = (struct client_entry){0};
-	if (!lookup_cached(client, dir, name, ret_entry, &rc)) {
+	if (name.len > NAME_BYTES_MAX)
+		rc = fail(ENAMETOOLONG); /* not absent: whoever knows the whole directory must not say so */
+	else if (!lookup_cached(client, dir, name, ret_entry, &rc)) {
 		rc = lookup_call(client, op, dir, name, &rep, &asked);
 		if (rc == 0)
 			rc = rep.attr.ino.v == 0 ? absent(client, dir, ret_entry)

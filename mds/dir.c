@@ -189,6 +189,14 @@ void inode_destroy(struct operation *op, struct inode *inode)
 	op_inode_delete(op, inode);
 }
 
+void inode_orphan(struct operation *op, const struct inode *inode)
+{
+	struct wire_out out = op_buffer(op, 16);
+	number_encode(0, &out);
+	op_put(op, key_of(TABLE_orphan, inode->ino), blob_of(out.base, wire_len(&out)));
+	op->mds->counters.orphans_made++;
+}
+
 void inode_drop_link(struct operation *op, struct inode *inode, uint32_t links)
 {
 	inode->nlink -= (uint32_t)min_u64(links, inode->nlink);
@@ -201,9 +209,6 @@ void inode_drop_link(struct operation *op, struct inode *inode, uint32_t links)
 		inode_destroy(op, inode);
 		return;
 	}
-	struct wire_out out = op_buffer(op, 16);
-	number_encode(0, &out);
-	op_put(op, key_of(TABLE_orphan, inode->ino), blob_of(out.base, wire_len(&out)));
-	op->mds->counters.orphans_made++;
+	inode_orphan(op, inode);
 	op_save(op, inode);
 }

@@ -59,7 +59,7 @@ struct mds_counters {
 	uint64_t duplicates_joined;        /* repeats that waited for the running operation */
 	uint64_t late_copies;              /* dropped: their answer was known to have arrived */
 	uint64_t evictions, leaves, joins;
-	uint64_t orphans_made, orphans_purged;
+	uint64_t orphans_made, orphans_purged, orphans_named; /* named: a file made without a name got one */
 	uint64_t purges_queued, purges_done;
 	uint64_t truncates_cut, truncate_intents_replayed;
 	uint64_t lost_writers_resolved;

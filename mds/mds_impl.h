@@ -172,6 +172,8 @@ void entry_replace(struct operation *op, struct entry *entry, struct inode *chil
 void dir_touch(struct operation *op, struct inode *dir, int64_t entries);
 /* One link less; the last one removes the inode, makes it an orphan or queues its purge. Saves it. */
 void inode_drop_link(struct operation *op, struct inode *inode, uint32_t links);
+/* It has no name, but is or is about to be open: says so in the store. */
+void inode_orphan(struct operation *op, const struct inode *inode);
 /* Remove an inode without links and opens. */
 void inode_destroy(struct operation *op, struct inode *inode);
 

@@ -244,6 +244,7 @@ static struct lease *rep_lease(uint16_t number, void *rep)
 		return &((struct name##_rep *)rep)->lease
 		LEASE(setattr);
 		LEASE(create);
+		LEASE(tmpfile);
 		LEASE(open);
 		LEASE(mkdir);
 		LEASE(mknod);

@@ -62,6 +62,7 @@ void key_to_text(struct blob key, char ret_text[KEY_TEXT_BYTES]);
 
 enum inode_flags {
 	INODE_HAS_DATA = 1, /* was opened for writing, so that objects may exist */
+	INODE_LINKABLE = 2, /* made without a name, and may get its first one */
 };
 struct rec;
 struct inode {

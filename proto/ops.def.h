@@ -66,7 +66,8 @@
 	OP(reclaim, 0x0119, OPF_IDEMPOTENT, 1, "After a restart of the MDT: this client's opens, leases and locks, some or the last of them.") \
 	OP(forget_client, 0x011a, OPF_IDEMPOTENT, 1, "A clean unmount: nothing is open or unsaved any more.")                    \
 	OP(lease_get, 0x011b, OPF_IDEMPOTENT, 1, "Ask for the right to read or write a file's data; what conflicts is recalled first.") \
-	OP(lease_return, 0x011c, OPF_IDEMPOTENT, 1, "Leases that the client has no use for any more.")
+	OP(lease_return, 0x011c, OPF_IDEMPOTENT, 1, "Leases that the client has no use for any more.")         \
+	OP(tmpfile, 0x011d, OPF_MUTATES, 1, "Create a regular file without a name and open it; link may give it one.")
 
 #define lookup_REQ(F)                               \
 	F(cred, cred, 1, "who asks")                \
@@ -109,6 +110,18 @@
 	F(lease, lease, 1, "")                                    \
 	F(blob, data, 1, "of a small file, if it lives with its inode") \
 	F(u8, has_data, 1, "1: data is the whole file")
+
+#define tmpfile_REQ(F)                                                         \
+	F(cred, cred, 1, "who asks")                                           \
+	F(ino, parent, 1, "directory whose group, layout and shard it gets")   \
+	F(u32, mode, 1, "permission bits, umask already applied")              \
+	F(u32, flags, 1, "enum open_flags; OPEN_EXCL: it never gets a name")   \
+	F(u64, handle, 1, "chosen by the client, unique in its life, not 0")   \
+	F(bytes, layout, 1, "wanted layout (layout_encode); empty: inherited")
+#define tmpfile_REP(F)                            \
+	F(attr, attr, 1, "nlink 0")               \
+	F(bytes, layout, 1, "with its OSTs")      \
+	F(lease, lease, 1, "")
 
 #define open_REQ(F)                                                          \
 	F(cred, cred, 1, "who asks")                                         \

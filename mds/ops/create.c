@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * create, mkdir, mknod, symlink: what makes an inode. */
+ * create, tmpfile, mkdir, mknod, symlink, open: what makes an inode, or opens one. */
 #include "mds/mds_impl.h"
 
 #include <sys/stat.h>
@@ -146,6 +146,40 @@ int mds_op_create(struct operation *op, const struct create_req *req, struct cre
 	}
 	if (rc < 0)
 		return rc;
+	rep->attr = inode_attr(op->mds, inode, op->client);
+	rep->layout = inode->layout;
+	return 0;
+}
+
+int mds_op_tmpfile(struct operation *op, const struct tmpfile_req *req, struct tmpfile_rep *rep)
+{
+	struct inode *dir = NULL, *inode = NULL;
+	struct blob layout;
+	int rc = check_handle(op, req->handle);
+	if (rc == 0)
+		rc = op_gates(op, &(struct gate_want){req->parent, GATE_SHARED}, 1); /* no entry changes */
+	if (rc == 0)
+		rc = op_inode(op, req->parent, &dir);
+	if (rc == 0 && !S_ISDIR(dir->mode))
+		rc = fail(ENOTDIR);
+	if (rc == 0)
+		rc = perm_check(&req->cred, dir, MAY_WRITE | MAY_EXEC);
+	if (rc == 0)
+		rc = place_layout(op, dir, req->layout, &layout);
+	if (rc == 0)
+		rc = op_mutate(op);
+	if (rc == 0)
+		rc = inode_make(op, &req->cred, dir, S_IFREG | (req->mode & 07777), ino_shard(req->parent), &inode);
+	if (rc < 0)
+		return rc;
+	inode->nlink = 0;
+	inode->layout = layout;
+	inode->layout_gen = 1;
+	inode->flags = ((req->flags & OPEN_WRITE) != 0 ? INODE_HAS_DATA : 0u) | ((req->flags & OPEN_EXCL) == 0 ? INODE_LINKABLE : 0u);
+	inode_orphan(op, inode);
+	op_save(op, inode);
+	inode_open(op, inode, req->handle, req->flags);
+	rep->lease = lease_grant(op, inode, false, free_data_lease(op, inode, req->flags));
 	rep->attr = inode_attr(op->mds, inode, op->client);
 	rep->layout = inode->layout;
 	return 0;

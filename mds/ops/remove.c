@@ -31,7 +31,7 @@ int mds_op_link(struct operation *op, const struct link_req *req, struct link_re
 		return rc;
 	if (S_ISDIR(inode->mode))
 		return fail(EPERM);
-	if (inode->nlink == 0)
+	if (inode->nlink == 0 && (inode->flags & INODE_LINKABLE) == 0)
 		return fail(ENOENT);
 	if (inode->nlink >= NLINK_FILE_MAX)
 		return fail(EMLINK);
@@ -44,6 +44,11 @@ int mds_op_link(struct operation *op, const struct link_req *req, struct link_re
 		rc = op_mutate(op);
 	if (rc < 0)
 		return rc;
+	if (inode->nlink == 0) { /* no orphan any more: from here on it lives as all do */
+		op_erase(op, key_of(TABLE_orphan, inode->ino));
+		inode->flags &= ~(uint32_t)INODE_LINKABLE;
+		op->mds->counters.orphans_named++;
+	}
 	inode->nlink++;
 	inode->ctime_ns = op->now_ns;
 	op_save(op, inode);

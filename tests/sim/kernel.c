@@ -199,14 +199,20 @@ static struct kdentry *dentry_add(struct kernel *kernel, struct kinode *dir, str
 	return dentry;
 }
 
-/* Take in an answer that carries a reference; the inode is pinned for the caller. */
-struct kinode *kernel_instantiate(struct kernel *kernel, struct kinode *dir, struct str name, const struct kernel_entry *entry,
-				  uint64_t epoch)
+struct kinode *kernel_take_in(struct kernel *kernel, const struct kernel_entry *entry)
 {
 	struct kinode *inode = inode_get(kernel, entry->attr.ino.v);
 	inode->lookups++;
 	inode->pins++;
 	kinode_set_attr(kernel, inode, &entry->attr, entry->attr_valid_ns);
+	return inode;
+}
+
+/* The same with its name. */
+struct kinode *kernel_instantiate(struct kernel *kernel, struct kinode *dir, struct str name, const struct kernel_entry *entry,
+				  uint64_t epoch)
+{
+	struct kinode *inode = kernel_take_in(kernel, entry);
 	(void)dentry_add(kernel, dir, name, inode, entry->entry_valid_ns, epoch);
 	return inode;
 }
@@ -389,31 +395,39 @@ int kernel_symlink(struct kernel *kernel, const char *target, const char *path)
 	return make(kernel, MAKE_SYMLINK, path, 0777, target);
 }
 
-int kernel_link(struct kernel *kernel, const char *path, const char *to)
+/* Whether one without names may get one is left to the file system: Linux remembers it of each inode, too. */
+int kernel_link_inode(struct kernel *kernel, struct kinode *inode, const char *to)
 {
-	struct kinode *inode, *dir;
+	struct kinode *dir;
 	struct str name;
 	struct kernel_entry entry;
+	int rc = parent_enter(kernel, to, &dir, &name);
+	if (rc < 0)
+		return rc;
+	rc = must_be_new(kernel, dir, name);
+	uint64_t epoch = kernel->epoch;
+	if (rc == 0 && S_ISDIR(inode->attr.mode))
+		rc = -EPERM;
+	if (rc == 0) {
+		kernel->counts.requests++;
+		rc = kernel->ops->link(kernel->ctx, inode->ino, dir->ino, name, &entry);
+		dir_changed(dir);
+		inode->attr_version++;
+		kinode_inval_attr(inode);
+	}
+	if (rc == 0)
+		kinode_put(kernel, kernel_instantiate(kernel, dir, name, &entry, epoch));
+	parent_leave(kernel, dir);
+	return rc;
+}
+
+int kernel_link(struct kernel *kernel, const char *path, const char *to)
+{
+	struct kinode *inode;
 	int rc = kernel_walk(kernel, path, &inode);
 	if (rc < 0)
 		return rc;
-	rc = parent_enter(kernel, to, &dir, &name);
-	if (rc == 0) {
-		rc = must_be_new(kernel, dir, name);
-		uint64_t epoch = kernel->epoch;
-		if (rc == 0 && S_ISDIR(inode->attr.mode))
-			rc = -EPERM;
-		if (rc == 0) {
-			kernel->counts.requests++;
-			rc = kernel->ops->link(kernel->ctx, inode->ino, dir->ino, name, &entry);
-			dir_changed(dir);
-			inode->attr_version++;
-			kinode_inval_attr(inode);
-		}
-		if (rc == 0)
-			kinode_put(kernel, kernel_instantiate(kernel, dir, name, &entry, epoch));
-		parent_leave(kernel, dir);
-	}
+	rc = kernel_link_inode(kernel, inode, to);
 	kinode_put(kernel, inode);
 	return rc;
 }

@@ -50,6 +50,8 @@ struct kernel_fs_ops {
 	int (*open)(void *ctx, uint64_t ino, int flags, struct kernel_opened *ret_opened);
 	int (*create)(void *ctx, uint64_t parent, struct str name, uint32_t mode, int flags, struct kernel_entry *ret_entry,
 		      struct kernel_opened *ret_opened);
+	/* A file without a name, its nlink 0; with O_EXCL it never gets one. */
+	int (*tmpfile)(void *ctx, uint64_t parent, uint32_t mode, int flags, struct kernel_entry *ret_entry, struct kernel_opened *ret_opened);
 	/* into_pages: for the page cache; its answer is taken in without a park. */
 	int64_t (*read)(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, uint8_t *buf, size_t len, bool into_pages);
 	int64_t (*write)(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, const uint8_t *buf, size_t len);
@@ -87,6 +89,7 @@ void kernel_shrink(struct kernel *kernel);
 
 /* Paths are relative to the mount's root, without a leading slash; "" is the root. Results are 0 or more, or -errno. */
 int kernel_open(struct kernel *kernel, const char *path, int flags, uint32_t mode); /* a file descriptor */
+int kernel_tmpfile(struct kernel *kernel, const char *path, int flags, uint32_t mode); /* O_TMPFILE in the directory `path` */
 int kernel_close(struct kernel *kernel, int fd);
 int64_t kernel_pread(struct kernel *kernel, int fd, uint8_t *buf, size_t len, uint64_t offset);
 int64_t kernel_pwrite(struct kernel *kernel, int fd, const uint8_t *buf, size_t len, uint64_t offset);
@@ -100,6 +103,7 @@ int kernel_mknod(struct kernel *kernel, const char *path, uint32_t mode);
 int kernel_mkdir(struct kernel *kernel, const char *path, uint32_t mode);
 int kernel_symlink(struct kernel *kernel, const char *target, const char *path);
 int kernel_link(struct kernel *kernel, const char *path, const char *to);
+int kernel_link_file(struct kernel *kernel, int fd, const char *to); /* by /proc/self/fd */
 int kernel_unlink(struct kernel *kernel, const char *path);
 int kernel_rmdir(struct kernel *kernel, const char *path);
 int kernel_rename(struct kernel *kernel, const char *from, const char *to, uint32_t flags);

@@ -206,6 +206,20 @@ static int op_create(void *ctx, uint64_t parent, struct str name, uint32_t mode,
 	return take_entry(ctx, 0, &entry, ret_entry);
 }
 
+static int op_tmpfile(void *ctx, uint64_t parent, uint32_t mode, int flags, struct kernel_entry *ret_entry,
+		      struct kernel_opened *ret_opened)
+{
+	struct client_op op = {0};
+	struct client_entry entry;
+	struct client_file *file;
+	int rc = client_tmpfile(client_of(ctx), &op, ino_of(parent), mode, open_flags(flags), &entry, &file);
+	rc = told(ctx, rc);
+	if (rc < 0)
+		return rc;
+	take_file(ctx, file, ret_opened);
+	return take_entry(ctx, 0, &entry, ret_entry);
+}
+
 enum { GIVEN_BACK = 0xc5 };
 
 static struct client_buf *buffer_get(struct kernel_client *self)
@@ -393,6 +407,7 @@ const struct kernel_fs_ops kernel_client_ops = {
 	.rename = op_rename,
 	.open = op_open,
 	.create = op_create,
+	.tmpfile = op_tmpfile,
 	.read = op_read,
 	.write = op_write,
 	.flush = op_flush,

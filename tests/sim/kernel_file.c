@@ -144,6 +144,36 @@ int kernel_open(struct kernel *kernel, const char *path, int flags, uint32_t mod
 	return open_path(kernel, path, flags, mode);
 }
 
+static int open_unnamed(struct kernel *kernel, struct kinode *dir, int flags, uint32_t mode)
+{
+	struct kernel_entry entry;
+	struct kernel_opened opened;
+	kernel->counts.requests++;
+	int rc = kernel->ops->tmpfile(kernel->ctx, dir->ino, mode, flags, &entry, &opened);
+	if (rc < 0)
+		return rc;
+	struct kinode *inode = kernel_take_in(kernel, &entry);
+	rc = file_new(kernel, inode, &opened, flags);
+	if (rc < 0)
+		kernel->ops->release(kernel->ctx, inode->ino, opened.fh);
+	kinode_put(kernel, inode);
+	return rc;
+}
+
+int kernel_tmpfile(struct kernel *kernel, const char *path, int flags, uint32_t mode)
+{
+	struct kinode *dir;
+	int rc = kernel_walk(kernel, path, &dir);
+	if (rc < 0)
+		return rc;
+	if (S_ISDIR(dir->attr.mode) || path[0] == '\0')
+		rc = open_unnamed(kernel, dir, flags, mode);
+	else
+		rc = S_ISLNK(dir->attr.mode) ? -ELOOP : -ENOTDIR;
+	kinode_put(kernel, dir);
+	return rc;
+}
+
 static struct kfile *file_of(struct kernel *kernel, int fd)
 {
 	CHECK(fd >= 0 && fd < KERNEL_FILES_MAX);
@@ -163,6 +193,18 @@ int kernel_close(struct kernel *kernel, int fd)
 	int rc = kernel->ops->flush(kernel->ctx, inode->ino, fh);
 	kernel->ops->release(kernel->ctx, inode->ino, fh);
 	inode->opens--;
+	kinode_put(kernel, inode);
+	return rc;
+}
+
+int kernel_link_file(struct kernel *kernel, int fd, const char *to)
+{
+	struct kfile *file = file_of(kernel, fd);
+	if (file == NULL)
+		return -EBADF;
+	struct kinode *inode = file->inode;
+	inode->pins++;
+	int rc = kernel_link_inode(kernel, inode, to);
 	kinode_put(kernel, inode);
 	return rc;
 }

@@ -65,11 +65,14 @@ void kinode_put(struct kernel *kernel, struct kinode *inode);
 /* Pages of [start, end); those being read stay, to be read anew by whoever waits for them. */
 void kinode_drop_pages(struct kernel *kernel, struct kinode *inode, uint64_t start, uint64_t end);
 /* epoch: of when the question went out. */
+struct kinode *kernel_take_in(struct kernel *kernel, const struct kernel_entry *entry); /* an answer that carries a reference; pinned */
 struct kinode *kernel_instantiate(struct kernel *kernel, struct kinode *dir, struct str name, const struct kernel_entry *entry,
 				  uint64_t epoch);
 int kernel_lookup(struct kernel *kernel, struct kinode *dir, struct str name, struct kinode **ret_inode);
 int kernel_walk_parent(struct kernel *kernel, const char *path, struct kinode **ret_dir, struct str *ret_name);
 int kernel_walk(struct kernel *kernel, const char *path, struct kinode **ret_inode);
+/* Another name for `inode`, which the caller holds. */
+int kernel_link_inode(struct kernel *kernel, struct kinode *inode, const char *to);
 /* LOOKUP_REVAL: the entries along the path are asked for anew by whoever walks it next. What the kernel does once when it meets ESTALE. */
 void kernel_expire(struct kernel *kernel, const char *path);
 

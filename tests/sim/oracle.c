@@ -8,7 +8,7 @@
 static const char *const op_names[MOP_COUNT] = {
 	"open", "close", "write", "read", "fsync", "ftruncate", "fstat", "truncate", "stat", "mkdir", "rmdir", "unlink", "rename", "link",
 	"symlink", "readlink", "mknod", "chmod", "chown", "utimens", "setxattr", "getxattr", "removexattr", "listxattr", "readdir",
-	"statfs", "setstripe",
+	"statfs", "setstripe", "tmpfile", "link_handle",
 };
 
 const char *model_op_name(enum model_op_kind kind)
@@ -310,6 +310,26 @@ static int64_t predict_link(struct model *model, const struct model_op *op)
 	return inode->kind == MODEL_DIR ? -EPERM : 0;
 }
 
+static int64_t predict_tmpfile(struct model *model, const struct model_op *op)
+{
+	struct model_inode *inode = NULL;
+	int rc = find(model, op->path, &inode);
+	if (rc < 0)
+		return rc;
+	return inode->kind == MODEL_DIR ? 0 : inode->kind == MODEL_SYMLINK ? -ELOOP : -ENOTDIR;
+}
+
+static int64_t predict_link_handle(struct model *model, const struct model_op *op)
+{
+	const struct model_inode *inode = model->handles[op->handle].inode;
+	if (inode == NULL)
+		return -EBADF;
+	int64_t rc = predict_new(model, op->to);
+	if (rc < 0)
+		return rc;
+	return inode->nlink == 0 && !inode->linkable ? -ENOENT : 0;
+}
+
 static int64_t predict_handle(struct model *model, const struct model_op *op)
 {
 	struct model_handle *handle = &model->handles[op->handle];
@@ -383,6 +403,10 @@ int64_t model_predict(struct model *model, const struct model_op *op)
 		return predict_rename(model, op);
 	case MOP_LINK:
 		return predict_link(model, op);
+	case MOP_TMPFILE:
+		return predict_tmpfile(model, op);
+	case MOP_LINK_HANDLE:
+		return predict_link_handle(model, op);
 	case MOP_STATFS:
 		return 0;
 	case MOP_SETSTRIPE:
@@ -442,6 +466,13 @@ static void file_truncate(struct model_inode *inode, uint64_t size, bool doubtfu
 	file_synced(inode);
 }
 
+static void handle_open(struct model *model, const struct model_op *op, struct model_inode *inode)
+{
+	model->handles[op->handle] = (struct model_handle){.inode = inode, .read = op->flags & MO_READ, .write = op->flags & MO_WRITE,
+							   .append = op->flags & MO_APPEND};
+	inode->opens++;
+}
+
 static void apply_open(struct model *model, const struct model_op *op)
 {
 	struct model_inode *inode = model_find(model, op->path);
@@ -454,10 +485,25 @@ static void apply_open(struct model *model, const struct model_op *op)
 	} else if ((op->flags & MO_TRUNC) && inode->kind == MODEL_FILE) {
 		file_truncate(inode, 0, false);
 	}
-	struct model_handle *handle = &model->handles[op->handle];
-	*handle = (struct model_handle){.inode = inode, .read = op->flags & MO_READ, .write = op->flags & MO_WRITE,
-					.append = op->flags & MO_APPEND};
-	inode->opens++;
+	handle_open(model, op, inode);
+}
+
+static void apply_tmpfile(struct model *model, const struct model_op *op)
+{
+	struct model_inode *inode = inode_new(model, MODEL_FILE, op->mode);
+	inode->nlink = 0;
+	inode->linkable = (op->flags & MO_EXCL) == 0;
+	handle_open(model, op, inode);
+}
+
+static void apply_link(struct model *model, const struct model_op *op, struct model_inode *inode)
+{
+	struct model_inode *dir;
+	const char *last;
+	CHECK(walk(model, op->to, &dir, &last) == 0);
+	entry_add(dir, last, inode);
+	inode->nlink++;
+	inode->linkable = false;
 }
 
 static void apply_new(struct model *model, const struct model_op *op)
@@ -587,14 +633,15 @@ void model_apply(struct model *model, const struct model_op *op)
 	case MOP_RENAME:
 		apply_rename(model, op);
 		break;
-	case MOP_LINK: {
-		struct model_inode *dir, *inode = model_find(model, op->path);
-		const char *last;
-		CHECK(walk(model, op->to, &dir, &last) == 0);
-		entry_add(dir, last, inode);
-		inode->nlink++;
+	case MOP_LINK:
+		apply_link(model, op, model_find(model, op->path));
 		break;
-	}
+	case MOP_LINK_HANDLE:
+		apply_link(model, op, model->handles[op->handle].inode);
+		break;
+	case MOP_TMPFILE:
+		apply_tmpfile(model, op);
+		break;
 	case MOP_STATFS:
 		break;
 	default:

@@ -36,6 +36,7 @@ struct model_inode {
 	enum model_kind kind;
 	uint32_t mode, uid, gid; /* permission bits only */
 	unsigned nlink, opens;
+	bool linkable; /* without a name, but may get one */
 	struct list entries; /* of a directory: struct model_entry */
 	struct model_inode *parent;
 	struct image data, synced;
@@ -68,6 +69,7 @@ enum model_op_kind {
 	MOP_OPEN, MOP_CLOSE, MOP_WRITE, MOP_READ, MOP_FSYNC, MOP_FTRUNCATE, MOP_FSTAT, MOP_TRUNCATE, MOP_STAT, MOP_MKDIR, MOP_RMDIR,
 	MOP_UNLINK, MOP_RENAME, MOP_LINK, MOP_SYMLINK, MOP_READLINK, MOP_MKNOD, MOP_CHMOD, MOP_CHOWN, MOP_UTIMENS, MOP_SETXATTR,
 	MOP_GETXATTR, MOP_REMOVEXATTR, MOP_LISTXATTR, MOP_READDIR, MOP_STATFS, MOP_SETSTRIPE,
+	MOP_TMPFILE, MOP_LINK_HANDLE,
 	MOP_COUNT,
 };
 enum model_open_flags { MO_READ = 1, MO_WRITE = 2, MO_CREATE = 4, MO_EXCL = 8, MO_TRUNC = 16, MO_APPEND = 32 };

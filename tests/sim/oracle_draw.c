@@ -12,6 +12,7 @@ static const struct {
 	{MOP_TRUNCATE, 3}, {MOP_STAT, 8}, {MOP_MKDIR, 4}, {MOP_RMDIR, 2}, {MOP_UNLINK, 4}, {MOP_RENAME, 6}, {MOP_LINK, 2},
 	{MOP_SYMLINK, 1}, {MOP_READLINK, 1}, {MOP_MKNOD, 1}, {MOP_CHMOD, 2}, {MOP_CHOWN, 1}, {MOP_UTIMENS, 1}, {MOP_SETXATTR, 2},
 	{MOP_GETXATTR, 2}, {MOP_REMOVEXATTR, 1}, {MOP_LISTXATTR, 1}, {MOP_READDIR, 4}, {MOP_STATFS, 1}, {MOP_SETSTRIPE, 1},
+	{MOP_TMPFILE, 3}, {MOP_LINK_HANDLE, 3},
 };
 
 static enum model_op_kind kind_draw(struct rng *rng)
@@ -137,6 +138,31 @@ static void open_draw(struct model *model, struct rng *rng, struct model_op *op)
 		op->kind = MOP_READDIR;
 }
 
+static void tmpfile_draw(struct model *model, struct rng *rng, struct model_op *op)
+{
+	op->handle = handle_draw(model, rng, false);
+	if (model->handles[op->handle].inode != NULL) {
+		op->kind = MOP_CLOSE;
+		return;
+	}
+	path_draw(model, rng, true, op->path);
+	const struct model_inode *inode = model_find(model, op->path);
+	if ((inode == NULL || inode->kind != MODEL_DIR) && rng_chance(rng, 900000))
+		op->path[0] = '\0';
+	op->flags = MO_WRITE | (rng_chance(rng, 700000) ? MO_READ : 0) | (rng_chance(rng, 200000) ? MO_EXCL : 0);
+	op->mode = 0600 | (uint32_t)rng_below(rng, 0100);
+}
+
+/* Of the open files, preferably one that waits for its first name. */
+static void link_handle_draw(struct model *model, struct rng *rng, struct model_op *op)
+{
+	op->handle = handle_draw(model, rng, true);
+	for (unsigned i = 0; i < MODEL_HANDLES && rng_chance(rng, 900000); i++)
+		if (model->handles[i].inode != NULL && model->handles[i].inode->nlink == 0)
+			op->handle = i;
+	path_draw(model, rng, rng_chance(rng, 50000), op->to);
+}
+
 static void handle_op_draw(struct model *model, struct rng *rng, struct model_op *op)
 {
 	op->handle = handle_draw(model, rng, true);
@@ -201,6 +227,12 @@ void model_op_draw(struct model *model, struct rng *rng, struct model_op *ret_op
 	case MOP_LINK:
 		path_draw(model, rng, true, op.path);
 		path_draw(model, rng, false, op.to);
+		break;
+	case MOP_TMPFILE:
+		tmpfile_draw(model, rng, &op);
+		break;
+	case MOP_LINK_HANDLE:
+		link_handle_draw(model, rng, &op);
 		break;
 	case MOP_STATFS:
 		break;

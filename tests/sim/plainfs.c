@@ -25,6 +25,7 @@ struct plain_inode {
 	struct list entries;
 	char target[PLAIN_NAME_BYTES * 2];
 	struct plain_xattr xattrs[PLAIN_XATTRS]; /* len 0: free */
+	bool linkable; /* has no name yet, and may get one */
 };
 struct plain_entry {
 	struct list_node link;
@@ -227,9 +228,10 @@ static int plain_link(void *ctx, uint64_t ino, uint64_t parent, struct str name,
 	struct plain_inode *inode = inode_of(fs, ino), *dir = inode_of(fs, parent);
 	if (entry_find(dir, name) != NULL)
 		return -EEXIST;
-	if (inode->attr.nlink == 0 || dir->attr.nlink == 0)
+	if ((inode->attr.nlink == 0 && !inode->linkable) || dir->attr.nlink == 0)
 		return -ENOENT;
 	entry_add(dir, name, inode);
+	inode->linkable = false;
 	inode->attr.nlink++;
 	tell(inode, ret_entry);
 	return 0;
@@ -309,6 +311,19 @@ static int plain_create(void *ctx, uint64_t parent, struct str name, uint32_t mo
 	if (rc == 0)
 		opened(inode, flags, ret_opened);
 	return rc;
+}
+
+static int plain_tmpfile(void *ctx, uint64_t parent, uint32_t mode, int flags, struct kernel_entry *ret_entry,
+			 struct kernel_opened *ret_opened)
+{
+	struct plainfs *fs = arrive(ctx);
+	(void)parent;
+	struct plain_inode *inode = inode_new(fs, S_IFREG | mode);
+	inode->attr.nlink = 0;
+	inode->linkable = !(flags & O_EXCL);
+	tell(inode, ret_entry);
+	opened(inode, flags, ret_opened);
+	return 0;
 }
 
 static int64_t plain_read(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, uint8_t *buf, size_t len, bool into_pages)
@@ -435,7 +450,7 @@ static int plain_removexattr(void *ctx, uint64_t ino, const char *name)
 const struct kernel_fs_ops plainfs_ops = {
 	.lookup = plain_lookup, .forget = plain_forget, .getattr = plain_getattr, .setattr = plain_setattr, .readlink = plain_readlink,
 	.mknod = plain_mknod, .mkdir = plain_mkdir, .symlink = plain_symlink, .link = plain_link, .unlink = plain_unlink,
-	.rmdir = plain_rmdir, .rename = plain_rename, .open = plain_open, .create = plain_create, .read = plain_read,
+	.rmdir = plain_rmdir, .rename = plain_rename, .open = plain_open, .create = plain_create, .tmpfile = plain_tmpfile, .read = plain_read,
 	.write = plain_write, .flush = plain_flush, .release = plain_release, .fsync = plain_flush, .readdir = plain_readdir,
 	.statfs = plain_statfs, .setxattr = plain_setxattr, .getxattr = plain_getxattr, .listxattr = plain_listxattr,
 	.removexattr = plain_removexattr,

@@ -152,6 +152,17 @@ static int do_open(struct work_task *task, const char *path)
 	return 0;
 }
 
+static int do_tmpfile(struct work_task *task, const char *path)
+{
+	const struct model_op *op = &task->op;
+	int flags = ((op->flags & MO_READ) ? O_RDWR : O_WRONLY) | ((op->flags & MO_EXCL) ? O_EXCL : 0);
+	int fd = kernel_tmpfile(task->kernel, path, flags, op->mode);
+	if (fd < 0)
+		return fd;
+	task->fds[op->handle] = fd;
+	return 0;
+}
+
 static int64_t do_read(struct work_task *task, int fd)
 {
 	uint8_t *buf = mem_alloc((size_t)task->op.len + 1);
@@ -293,6 +304,10 @@ static int64_t do_op(struct work_task *task)
 	switch (op->kind) {
 	case MOP_OPEN:
 		return do_open(task, path);
+	case MOP_TMPFILE:
+		return do_tmpfile(task, path);
+	case MOP_LINK_HANDLE:
+		return task->model->handles[op->handle].inode != NULL ? kernel_link_file(kernel, task->fds[op->handle], to) : -EBADF;
 	case MOP_STAT:
 		return do_stat(task, path);
 	case MOP_MKDIR:
