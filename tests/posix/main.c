@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * posix_suite DIR [--filter X] [--results FILE]: runs every case in a directory of its own below DIR, each in a child with a time limit, and
- * counts assertions. Owns the counters (shared with children). Must never write outside DIR and FILE. */
+ * posix_suite DIR [--second DIR] [--filter X] [--results FILE]: runs every case in a directory of its own below DIR, each in a child with a time
+ * limit, and counts assertions. --second is the same directory by another mount, for the family `two`; without it, it is DIR itself. Owns the
+ * counters (shared with children). Must never write outside DIR and FILE. */
 #include "tests/posix/posix.h"
 
 #include <grp.h>
@@ -8,6 +9,7 @@
 #include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define CASE_SECONDS 60
 #define NOT_ROOT     77
@@ -16,8 +18,10 @@ static struct counts {
 	unsigned long passed, failed;
 } *counts;
 static const char *case_name = "";
+static char second[PATH_MAX + 256]; /* the directory of the case by the second mount */
 static int results_fd = -1;
 
+const struct posix_user posix_root = {"root", 0, 0, 0};
 const struct posix_user posix_other = {"other", OTHER_UID, OTHER_GID, 0};
 const struct posix_user posix_member = {"member", MEMBER_UID, MEMBER_UID, FILE_GID};
 const struct posix_user posix_owner = {"owner", 1234, 1234, 0};
@@ -101,20 +105,12 @@ long long posix_need(long long got, const char *call, int line)
 	return got;
 }
 
-void posix_as(const struct posix_user *user, void (*run)(const void *), const void *arg)
+void posix_become(const struct posix_user *user)
 {
-	pid_t pid = (pid_t)NEED(fork());
-	if (pid == 0) {
-		NEED(setgroups(user->extra ? 1 : 0, &user->extra));
-		NEED(setresgid(user->gid, user->gid, user->gid));
-		NEED(setresuid(user->uid, user->uid, user->uid));
-		run(arg);
-		_exit(0);
-	}
-	int status = 0;
-	NEED(waitpid(pid, &status, 0));
-	if (status != 0)
-		posix_eq(status, 0, "the child as %s ends well", user->name);
+	NEED(seteuid(0)); /* who is nobody in particular may not take on another's groups */
+	NEED(setgroups(user->extra ? 1 : 0, &user->extra));
+	NEED(setresgid((gid_t)-1, user->gid, (gid_t)-1));
+	NEED(setresuid((uid_t)-1, user->uid, (uid_t)-1));
 }
 
 int posix_child(int (*run)(const void *), const void *arg)
@@ -184,11 +180,27 @@ void posix_open_close(int fd)
 		close(fd);
 }
 
-static void run_case(const char *dir, const char *family, const struct posix_case *c)
+const char *posix_name(char fill, size_t length)
+{
+	static char bufs[4][PATH_MAX + 16];
+	static unsigned next;
+	char *buf = bufs[next++ % COUNT_OF(bufs)];
+	memset(buf, fill, length);
+	buf[length] = 0;
+	return buf;
+}
+
+const char *posix_second(const char *path)
+{
+	return posix_path("%s/%s", second, path);
+}
+
+static void run_case(const char *dir, const char *dir2, const char *family, const struct posix_case *c)
 {
 	static char name[128], path[PATH_MAX];
 	snprintf(name, sizeof(name), "%s_%s", family, c->name);
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	snprintf(second, sizeof(second), "%s/%s", dir2, name);
 	case_name = name;
 	NEED(mkdir(path, 0777));
 	NEED(chmod(path, 0777));
@@ -217,17 +229,24 @@ int main(int argc, char **argv)
 		POSIX_FAMILIES(ROW)
 #undef ROW
 	};
-	const char *dir = NULL, *filter = "";
+	const char *dir = NULL, *dir2 = NULL, *filter = "";
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--filter") == 0 && i + 1 < argc)
 			filter = argv[++i];
+		else if (strcmp(argv[i], "--second") == 0 && i + 1 < argc)
+			dir2 = argv[++i];
 		else if (strcmp(argv[i], "--results") == 0 && i + 1 < argc)
 			results_fd = open(argv[++i], O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
 		else
 			dir = argv[i];
 	}
-	if (!dir || argv[1][0] == '-') {
-		fprintf(stderr, "usage: posix_suite DIR [--filter X] [--results FILE]\n");
+	if (!dir || dir[0] == '-') {
+		fprintf(stderr, "usage: posix_suite DIR [--second DIR] [--filter X] [--results FILE]\n");
+		return 2;
+	}
+	static char absolute[PATH_MAX]; /* cases change their directory */
+	if (!realpath(dir2 ? dir2 : dir, absolute)) {
+		perror(dir2 ? dir2 : dir);
 		return 2;
 	}
 	if (geteuid() != 0) {
@@ -241,7 +260,7 @@ int main(int argc, char **argv)
 	for (size_t f = 0; f < COUNT_OF(families); f++)
 		for (const struct posix_case *c = families[f].cases; c->name; c++)
 			if (strstr(posix_path("%s_%s", families[f].name, c->name), filter)) {
-				run_case(dir, families[f].name, c);
+				run_case(dir, absolute, families[f].name, c);
 				cases++;
 			}
 	printf("%u cases, %lu assertions: %lu passed, %lu failed\n", cases, counts->passed + counts->failed, counts->passed, counts->failed);

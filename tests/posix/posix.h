@@ -42,9 +42,9 @@ struct posix_user {
 	gid_t gid;
 	gid_t extra; /* supplementary group; 0: none */
 };
-/* Runs in a child with that identity; its assertions count. Waits for it. */
-void posix_as(const struct posix_user *user, void (*run)(const void *), const void *arg);
-extern const struct posix_user posix_other, posix_member, posix_owner;
+/* Takes on an identity: effective ids and groups, and the capabilities go with them. posix_root: back again. */
+void posix_become(const struct posix_user *user);
+extern const struct posix_user posix_root, posix_owner, posix_member, posix_other;
 
 /* In a child of the same identity: a number of 0…200 that it ends with; -1: killed. */
 int posix_child(int (*run)(const void *), const void *arg);
@@ -56,13 +56,16 @@ void posix_fill(unsigned char *buf, size_t size, size_t offset);
 struct stat posix_stat(const char *path); /* lstat; all zeros where it fails */
 void posix_pause(void);                   /* longer than a file system's clock ticks */
 void posix_open_close(int fd);            /* closes what an assertion opened, if it did */
+const char *posix_name(char fill, size_t length); /* a name of so many bytes; one of 4 buffers, in turn */
+const char *posix_second(const char *path);       /* the same file by the second mount; one of posix_path's buffers */
 
 struct posix_case {
 	const char *name;
 	void (*run)(void);
 };
-#define POSIX_FAMILIES(X) \
-	X(open) X(rename) X(names) X(special) X(perm) X(inherit) X(io) X(space) X(times) X(xattr) X(dir) X(errors) X(process)
+#define POSIX_FAMILIES(X)                                                                                                     \
+	X(open) X(rename) X(names) X(special) X(perm) X(inherit) X(io) X(space) X(times) X(xattr) X(dir) X(errors) X(process) \
+	X(lock) X(mmap) X(acl) X(tmpfile) X(two)
 #define DECLARE(name) extern const struct posix_case posix_cases_##name[];
 POSIX_FAMILIES(DECLARE)
 #undef DECLARE
