@@ -276,18 +276,18 @@ static void wait_for_change(struct client *client, struct node *node)
 	(void)waitq_wait(&node->changed, client_loop(client), UINT64_MAX); /* whoever set the flag clears it */
 }
 
-static enum lease_need need_of(const struct client_op *op, const struct client_file *file)
+static enum lease_need need_of(const struct client_op *op)
 {
 	if (op->from_pages)
 		return NEED_PAGES_OUT;
-	return (file->flags & OPEN_APPEND) != 0 ? NEED_APPEND : NEED_WRITE;
+	return op->appends ? NEED_APPEND : NEED_WRITE;
 }
 
 /* Under a lease, at the file's end if it appends. Nothing that counts as a running write asks an MDT: whoever recalls waits for it. Parks. */
 static int enter_write(struct client *client, struct client_op *op, struct client_file *file, uint64_t *offset)
 {
 	struct node *node = file->node;
-	enum lease_need need = need_of(op, file);
+	enum lease_need need = need_of(op);
 	for (;;) {
 		while (node->truncating)
 			wait_for_change(client, node);
@@ -312,17 +312,16 @@ static int enter_write(struct client *client, struct client_op *op, struct clien
 static int write_begin(struct client *client, struct client_op *op, struct client_file *file, uint64_t *offset)
 {
 	struct node *node = file->node;
-	bool append = (file->flags & OPEN_APPEND) != 0 && !op->from_pages;
-	while (append && node->appending)
+	while (op->appends && node->appending)
 		wait_for_change(client, node);
-	if (append)
+	if (op->appends)
 		node->appending = true;
 	int rc = enter_write(client, op, file, offset);
 	if (rc == 0 && file->lost) {
-		lease_data_leave(client, op, node, need_of(op, file));
+		lease_data_leave(client, op, node, need_of(op));
 		rc = fail(EIO);
 	}
-	if (rc < 0 && append) {
+	if (rc < 0 && op->appends) {
 		node->appending = false;
 		waitq_wake_all(&node->changed);
 	}
@@ -332,11 +331,11 @@ static int write_begin(struct client *client, struct client_op *op, struct clien
 static void write_end(struct client *client, struct client_op *op, struct client_file *file)
 {
 	struct node *node = file->node;
-	if ((file->flags & OPEN_APPEND) != 0 && !op->from_pages) {
+	if (op->appends) {
 		node->appending = false;
 		waitq_wake_all(&node->changed);
 	}
-	lease_data_leave(client, op, node, need_of(op, file));
+	lease_data_leave(client, op, node, need_of(op));
 }
 
 int64_t client_write(struct client *client, struct client_op *op, struct client_file *file, uint64_t offset, struct client_buf *buf,

@@ -85,8 +85,8 @@ static void open_end(struct node *node, uint32_t flags)
 /* With a lease on its attributes nobody removes the file, or changes who may read it, without asking us: then the MDT need not know. */
 static bool open_locally(struct client *client, struct node *node, struct client_file *file)
 {
-	if (file->flags != OPEN_READ || !lease_attr_ok(client, node) || !S_ISREG(node->attr.mode) || node->layout == NULL ||
-	    node->layout->gen < node->attr.layout_gen || node->attr.nlink == 0)
+	if ((file->flags & ~(uint32_t)OPEN_EXEC) != OPEN_READ || !lease_attr_ok(client, node) || !S_ISREG(node->attr.mode) ||
+	    node->layout == NULL || node->layout->gen < node->attr.layout_gen || node->attr.nlink == 0)
 		return false;
 	file->local = true;
 	node->local_opens++;

@@ -14,6 +14,9 @@ static int take_file(struct fuse_request *req, uint64_t id, struct fuse_file **r
 	return fuse_file_find(req->channel, id, ret_file);
 }
 
+/* execve opens with it (the kernel's FMODE_EXEC): the right to execute is what counts, a program need not be readable. */
+enum { LINUX_FMODE_EXEC = 0x20 };
+
 /* ---- opening ---------------------------------------------------------------------------------------------------- */
 
 static uint32_t open_flags(uint32_t linux_flags)
@@ -28,6 +31,8 @@ static uint32_t open_flags(uint32_t linux_flags)
 		flags |= OPEN_EXCL;
 	if ((linux_flags & O_APPEND) != 0)
 		flags |= OPEN_APPEND;
+	if ((linux_flags & LINUX_FMODE_EXEC) != 0)
+		flags |= OPEN_EXEC;
 	return flags;
 }
 
@@ -191,6 +196,7 @@ int fuse_run_write(struct fuse_request *req)
 		return rc;
 	/* Pages of a shared mapping go where they belong, also through a handle that appends. */
 	req->op.from_pages = (in->write_flags & FUSE_WRITE_CACHE) != 0;
+	req->op.appends = !req->op.from_pages && (in->flags & O_APPEND) != 0;
 	int64_t len = client_write(req->channel->conf.client, &req->op, file->file, in->offset, req->buf, data, in->size);
 	if (len < 0)
 		return (int)len;

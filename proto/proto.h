@@ -31,7 +31,7 @@ enum target_kind { TARGET_NONE, TARGET_MDT, TARGET_OST };
 enum target_state { TARGET_DOWN, TARGET_STARTING, TARGET_RECOVERING, TARGET_UP };
 
 /* Our own numbers, not the platform's: translated at the edges. */
-enum open_flags { OPEN_READ = 1, OPEN_WRITE = 2, OPEN_TRUNC = 4, OPEN_EXCL = 8, OPEN_APPEND = 16 };
+enum open_flags { OPEN_READ = 1, OPEN_WRITE = 2, OPEN_TRUNC = 4, OPEN_EXCL = 8, OPEN_APPEND = 16, OPEN_EXEC = 32 };
 enum setattr_valid {
 	SET_MODE = 1,
 	SET_UID = 2,

@@ -53,6 +53,8 @@ static void link_into(struct operation *op, struct entry *entry, struct inode *i
 
 static unsigned may_of(uint32_t open_flags)
 {
+	if ((open_flags & OPEN_EXEC) != 0)
+		return MAY_EXEC; /* to run it, not to read it */
 	return ((open_flags & OPEN_READ) != 0 ? (unsigned)MAY_READ : 0u) |
 	       ((open_flags & (OPEN_WRITE | OPEN_TRUNC)) != 0 ? (unsigned)MAY_WRITE : 0u);
 }

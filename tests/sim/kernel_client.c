@@ -269,7 +269,7 @@ static int64_t op_read(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, ui
 
 static int64_t op_write(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, const uint8_t *data, size_t len)
 {
-	struct client_op op = {0};
+	struct client_op op = {.appends = (client_file_flags(file_of(fh)) & OPEN_APPEND) != 0};
 	(void)ino;
 	struct client_buf *buf = buffer_get(ctx);
 	memcpy(client_buf_ptr(buf), data, len);

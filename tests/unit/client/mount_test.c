@@ -240,11 +240,14 @@ static void a_refused_size_is_learned_from_the_objects(void **state)
 static void appends(struct test *test)
 {
 	struct client_file *file = create(test, "a", OPEN_READ | OPEN_WRITE | OPEN_APPEND);
-	struct client_op op = {0};
+	struct client_op op = {.appends = true}, plain = {0};
 	struct client_buf *buf = client_buf_get(test->client);
 	memset(client_buf_ptr(buf), 'x', 100000);
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(client_write(test->client, &op, file, 0, buf, client_buf_ptr(buf), 100000), 100000);
+	assert_int_equal(size_of(test, file), 500000);
+	/* fcntl has taken O_APPEND away from the open file */
+	assert_int_equal(client_write(test->client, &plain, file, 0, buf, client_buf_ptr(buf), 100000), 100000);
 	client_buf_put(buf);
 	assert_int_equal(size_of(test, file), 500000);
 	test->left_open = file;
