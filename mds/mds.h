@@ -67,6 +67,7 @@ struct mds_counters {
 	uint64_t reclaims, reclaims_refused;
 	uint64_t grace_refusals;
 	uint64_t grants, recalls, glimpses; /* of leases */
+	uint64_t locks_queued, locks_after_wait, lock_deadlocks, locks_reclaimed;
 	uint64_t recall_evictions;         /* clients that did not give one back */
 	uint64_t gate_timeouts;
 	uint64_t renames_replacing, renames_exchanging, rename_loops_refused;

@@ -13,6 +13,7 @@
 #include "common/core/rpc.h"
 #include "mds/gate.h"
 #include "mds/lease.h"
+#include "mds/lock.h"
 #include "mds/mds.h"
 #include "mds/name.h"
 #include "mds/perm.h"
@@ -52,6 +53,7 @@ struct mds {
 	struct txn txn;
 	struct gates gates;
 	struct sessions sessions;
+	struct locks locks;
 	struct mgs *mgs;         /* NULL: elsewhere */
 	struct rpc_peer *mgs_peer; /* when it is elsewhere */
 	struct cmap *map;        /* owned; never NULL after the start */
@@ -235,6 +237,10 @@ void mgs_set_own_state(struct mds *mds);
 /* Serve one of PROTO_MGS_OPS. */
 int mgs_serve(struct mds *mds, struct rpc_call *call, const void *req, void *rep);
 void mgs_status(struct mds *mds, struct json_out *json);
+
+/* ---- locks (ops/lock.c) --------------------------------------------------------------------------------------- */
+/* locks->granted: tells the client, in a task of its own. */
+void lock_granted(void *ctx, struct lock_wait *wait);
 
 /* ---- node (node.c) -------------------------------------------------------------------------------------------- */
 void mds_log(struct mds *mds, enum log_level level, const char *module, const char *what, const char *subject, int rc);

@@ -315,6 +315,7 @@ struct mds *mds_new(struct env *env, const struct mds_conf *conf)
 	mds->txn.ctx = mds;
 	gates_init(&mds->gates, env->loop);
 	sessions_init(&mds->sessions);
+	locks_init(&mds->locks, 0, lock_granted, mds);
 	waitq_init(&mds->state_changed);
 	waitq_init(&mds->purge_work);
 	list_init(&mds->purge_queue);
@@ -357,7 +358,7 @@ static int start_rpc(struct mds *mds, char ret_address[NET_ADDR_BYTES_MAX])
 	static const struct rpc_server_ops ops = {.serve = mds_serve};
 	mds->identity.index = mds->sb.index;
 	mds->identity.boot = mds->sb.boot;
-	mds->sessions.first_grant = mds->sb.boot << 32;
+	mds->sessions.first_grant = mds->locks.changes = mds->sb.boot << 32;
 	mds->identity.cluster_hi = mds->sb.cluster_hi;
 	mds->identity.cluster_lo = mds->sb.cluster_lo;
 	mds->identity.client = rpc_target_client(TARGET_MDT, mds->sb.index);
@@ -443,6 +444,7 @@ void mds_free(struct mds *mds)
 	struct list_node *node;
 	while ((node = list_pop_front(&mds->purge_queue)) != NULL)
 		mem_free(node); /* the link is a purge item's first member */
+	locks_fini(&mds->locks);
 	sessions_fini(&mds->sessions);
 	gates_fini(&mds->gates);
 	txn_fini(&mds->txn);
@@ -511,6 +513,8 @@ struct blob mds_status_json(struct mds *mds, struct arena *arena)
 	json_u64(&json, "leases", mds->sessions.hold_count);
 	json_u64(&json, "lease_grants", mds->counters.grants);
 	json_u64(&json, "lease_recalls", mds->counters.recalls);
+	json_u64(&json, "locks", mds->locks.held_count);
+	json_u64(&json, "lock_waiters", mds->locks.wait_count);
 	json_u64(&json, "glimpses", mds->counters.glimpses);
 	json_u64(&json, "purges_waiting", mds->counters.purges_queued - mds->counters.purges_done);
 	json_u64(&json, "clients_to_reclaim", mds->grace_wait);

@@ -225,6 +225,7 @@ void client_gone(struct mds *mds, uint64_t client, bool lost)
 			recovered_one(mds);
 		session->reclaimed = true;
 		lease_drop_session(&mds->sessions, session);
+		locks_drop_client(&mds->locks, client);
 		drop_opens(mds, session, pick_all);
 		session_remove(&mds->sessions, &mds->txn, session);
 	}

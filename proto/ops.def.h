@@ -67,7 +67,11 @@
 	OP(forget_client, 0x011a, OPF_IDEMPOTENT, 1, "A clean unmount: nothing is open or unsaved any more.")                    \
 	OP(lease_get, 0x011b, OPF_IDEMPOTENT, 1, "Ask for the right to read or write a file's data; what conflicts is recalled first.") \
 	OP(lease_return, 0x011c, OPF_IDEMPOTENT, 1, "Leases that the client has no use for any more.")         \
-	OP(tmpfile, 0x011d, OPF_MUTATES, 1, "Create a regular file without a name and open it; link may give it one.")
+	OP(tmpfile, 0x011d, OPF_MUTATES, 1, "Create a regular file without a name and open it; link may give it one.") \
+	OP(lock, 0x011e, OPF_MUTATES, 1, "Lock or unlock a range of a file for one owner; one that has to wait is queued, and called back.") \
+	OP(lock_test, 0x011f, OPF_IDEMPOTENT, 1, "Which lock of another owner is in the way?")                                  \
+	OP(lock_list, 0x0120, OPF_IDEMPOTENT, 1, "Who holds locks on a file and who waits.")                                    \
+	OP(lock_drop, 0x0121, OPF_MUTATES, 1, "All locks of an owner on a file: it has closed it.")
 
 #define lookup_REQ(F)                               \
 	F(cred, cred, 1, "who asks")                \
@@ -263,7 +267,7 @@
 	F(blob, rows, 1, "of the kind's row (proto/rows.h)")             \
 	F(u8, done, 1, "1: these were the last")                         \
 	F(u8, kind, 1, "enum reclaim_kind")
-#define reclaim_REP(F) F(u32, refused, 1, "opens whose inode is gone")
+#define reclaim_REP(F) F(u32, refused, 1, "opens whose inode is gone, leases and locks that are another's by now")
 
 #define forget_client_REQ(F) F(u8, unused, 1, "0")
 #define forget_client_REP(F) F(u8, unused, 1, "0")
@@ -281,6 +285,43 @@
 
 #define lease_return_REQ(F) F(blob, leases, 1, "rows of lease_row (proto/rows.h): given up if their number is still the last")
 #define lease_return_REP(F) F(u8, unused, 1, "0")
+
+#define lock_REQ(F)                                                                   \
+	F(ino, ino, 1, "")                                                            \
+	F(u64, owner, 1, "chosen by the client: a process, or an open file description") \
+	F(u8, kind, 1, "enum lock_kind")                                              \
+	F(u8, type, 1, "enum lock_type; LOCK_TYPE_NONE: unlock")                      \
+	F(u8, flags, 1, "enum lock_flags")                                            \
+	F(u64, start, 1, "first byte")                                                \
+	F(u64, end, 1, "last byte; flock: all, 0 to UINT64_MAX")                      \
+	F(u32, pid, 1, "for people")                                                  \
+	F(u64, waiter, 1, "with LOCK_WAIT or LOCK_WITHDRAW: chosen by the client, unique in its life, not 0")
+#define lock_REP(F)                                                                   \
+	F(u8, result, 1, "enum lock_result")                                          \
+	F(u64, change, 1, "LOCK_GRANTED: number of this change; later ones have greater numbers")
+
+#define lock_test_REQ(F)                                                              \
+	F(ino, ino, 1, "")                                                            \
+	F(u64, owner, 1, "whose own locks do not count")                              \
+	F(u8, kind, 1, "enum lock_kind")                                              \
+	F(u8, type, 1, "enum lock_type that it would want")                           \
+	F(u64, start, 1, "first byte")                                                \
+	F(u64, end, 1, "last byte")
+#define lock_test_REP(F)                                                              \
+	F(u8, type, 1, "LOCK_TYPE_NONE: nothing is in the way")                       \
+	F(u8, kind, 1, "of the lock in the way")                                      \
+	F(u64, client, 1, "that holds it")                                            \
+	F(u32, pid, 1, "of the holder, on its client's machine")                      \
+	F(u64, start, 1, "")                                                          \
+	F(u64, end, 1, "")
+
+#define lock_list_REQ(F) F(ino, ino, 1, "")
+#define lock_list_REP(F)                                                              \
+	F(blob, locks, 1, "rows of lock_row (proto/rows.h): what is held, then who waits, in order of arrival") \
+	F(u8, more, 1, "1: there are more than a message holds")
+
+#define lock_drop_REQ(F) F(ino, ino, 1, "") F(u64, owner, 1, "") F(u8, kind, 1, "enum lock_kind")
+#define lock_drop_REP(F) F(u64, change, 1, "number of this change")
 
 /* ---- OST ------------------------------------------------------------------------------------------------------ */
 #define PROTO_OSS_OPS(OP)                                                                                                 \
@@ -424,7 +465,8 @@
 /* ---- server to client ------------------------------------------------------------------------------------------ */
 #define PROTO_CLIENT_OPS(OP)                                                                                          \
 	OP(lease_recall, 0x0401, OPF_IDEMPOTENT, 1, "Give a lease back, or part of it: the answer says that it is done.")  \
-	OP(glimpse, 0x0402, OPF_IDEMPOTENT, 1, "Size and mtime as the holder of LEASE_PW knows them; it keeps its lease.")
+	OP(glimpse, 0x0402, OPF_IDEMPOTENT, 1, "Size and mtime as the holder of LEASE_PW knows them; it keeps its lease.") \
+	OP(lock_granted, 0x0404, OPF_IDEMPOTENT, 1, "A lock that was queued is the client's; repeated until it answers.")
 
 #define lease_recall_REQ(F)                                                           \
 	F(ino, ino, 1, "")                                                            \
@@ -449,6 +491,12 @@
 	F(u64, size_bytes, 1, "")                                                     \
 	F(i64, mtime_ns, 1, "")                                                       \
 	F(u64, blocks, 1, "")
+
+#define lock_granted_REQ(F)                                                           \
+	F(ino, ino, 1, "")                                                            \
+	F(u64, waiter, 1, "of the request that was queued")                           \
+	F(u64, change, 1, "number of the change that granted it")
+#define lock_granted_REP(F) F(u8, unused, 1, "0")
 
 #define PROTO_OPS(OP) PROTO_COMMON_OPS(OP) PROTO_MDS_OPS(OP) PROTO_OSS_OPS(OP) PROTO_MGS_OPS(OP) PROTO_CLIENT_OPS(OP)
 

@@ -54,6 +54,11 @@ enum reclaim_kind { RECLAIM_OPENS, RECLAIM_LEASES, RECLAIM_LOCKS };
 enum lookup_flags { LOOKUP_ABSENT_OK = 1 };
 enum lock_kind { LOCK_KIND_FLOCK = 1, LOCK_KIND_POSIX, LOCK_KIND_OFD };
 enum lock_type { LOCK_TYPE_NONE, LOCK_TYPE_READ, LOCK_TYPE_WRITE };
+enum lock_flags {
+	LOCK_WAIT = 1,     /* queue it if somebody is in the way */
+	LOCK_WITHDRAW = 2, /* the one who waits does not want it any more; nothing else of the request counts */
+};
+enum lock_result { LOCK_UNKNOWN, LOCK_GRANTED, LOCK_QUEUED, LOCK_WITHDRAWN };
 enum layout_target { LAYOUT_OF_FILE, LAYOUT_DEFAULT_OF_DIR };
 
 enum {

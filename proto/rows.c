@@ -39,6 +39,33 @@ struct lease_row lease_row_get(struct wire_in *in)
 	return row;
 }
 
+void lock_row_put(struct wire_out *out, const struct lock_row *row)
+{
+	wire_put_u64(out, row->ino.v);
+	wire_put_u64(out, row->client);
+	wire_put_u64(out, row->owner);
+	wire_put_u64(out, row->start);
+	wire_put_u64(out, row->end);
+	wire_put_u32(out, row->pid);
+	wire_put_u8(out, row->kind);
+	wire_put_u8(out, row->type);
+	wire_put_u8(out, row->waits);
+}
+
+struct lock_row lock_row_get(struct wire_in *in)
+{
+	struct lock_row row = {.ino = {wire_get_u64(in)}};
+	row.client = wire_get_u64(in);
+	row.owner = wire_get_u64(in);
+	row.start = wire_get_u64(in);
+	row.end = wire_get_u64(in);
+	row.pid = wire_get_u32(in);
+	row.kind = wire_get_u8(in);
+	row.type = wire_get_u8(in);
+	row.waits = wire_get_u8(in);
+	return row;
+}
+
 void object_row_put(struct wire_out *out, const struct object_row *row)
 {
 	wire_put_u64(out, row->ino.v);

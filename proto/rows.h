@@ -25,6 +25,18 @@ enum { LEASE_ROW_BYTES = 23 };
 void lease_row_put(struct wire_out *out, const struct lease_row *row);
 struct lease_row lease_row_get(struct wire_in *in);
 
+/* reclaim, lock_list: one locked range, or one that is waited for */
+struct lock_row {
+	struct ino ino;
+	uint64_t client, owner, start, end;
+	uint32_t pid;
+	uint8_t kind, type; /* enum lock_kind, lock_type */
+	uint8_t waits;      /* 1: is not held */
+};
+enum { LOCK_ROW_BYTES = 47 };
+void lock_row_put(struct wire_out *out, const struct lock_row *row);
+struct lock_row lock_row_get(struct wire_in *in);
+
 /* obj_destroy, obj_stat: one object */
 struct object_row {
 	struct ino ino;

@@ -57,6 +57,33 @@ static int reclaim_leases(struct operation *op, struct wire_in *in, uint32_t *re
 	return 0;
 }
 
+/* Likewise: locks of before the restart go together, and nobody has got one since. */
+static int reclaim_locks(struct operation *op, struct wire_in *in, uint32_t *refused)
+{
+	bool in_time = op->mds->identity.state == TARGET_RECOVERING && !op->session->reclaimed;
+	while (wire_left(in) > 0) {
+		struct lock_row row = lock_row_get(in);
+		if (in->err < 0 || row.kind < LOCK_KIND_FLOCK || row.kind > LOCK_KIND_OFD || row.type == LOCK_TYPE_NONE ||
+		    row.type > LOCK_TYPE_WRITE || row.start > row.end)
+			return fail(ERR_malformed);
+		struct lock_want want = {
+			.ino = row.ino,
+			.client = op->client,
+			.owner = row.owner,
+			.kind = row.kind,
+			.type = row.type,
+			.start = row.start,
+			.end = row.end,
+			.pid = row.pid,
+		};
+		if (in_time && locks_restore(&op->mds->locks, &want))
+			op->mds->counters.locks_reclaimed++;
+		else
+			++*refused;
+	}
+	return 0;
+}
+
 int mds_op_reclaim(struct operation *op, const struct reclaim_req *req, struct reclaim_rep *rep)
 {
 	struct wire_in in = wire_in(req->rows);
@@ -67,6 +94,9 @@ int mds_op_reclaim(struct operation *op, const struct reclaim_req *req, struct r
 		break;
 	case RECLAIM_LEASES:
 		rc = reclaim_leases(op, &in, &rep->refused);
+		break;
+	case RECLAIM_LOCKS:
+		rc = reclaim_locks(op, &in, &rep->refused);
 		break;
 	default:
 		return fail(EOPNOTSUPP);
