@@ -38,6 +38,7 @@ static void init_containers(struct client *client)
 	list_init(&client->uobjects_by_age);
 	list_init(&client->leased_nodes);
 	list_init(&client->writing_nodes);
+	list_init(&client->lock_owners);
 	list_init(&client->lease_tombs);
 	list_init(&client->lease_calls);
 	map_init(&client->nodes);
@@ -62,7 +63,7 @@ struct client *client_new(struct env *env, const struct client_conf *conf)
 	client->host = mem_strdup(conf->host != NULL ? conf->host : "");
 	client->mountpoint = mem_strdup(conf->mountpoint != NULL ? conf->mountpoint : "");
 	init_containers(client);
-	client->next_opno = client->next_handle = 1;
+	client->next_opno = client->next_handle = client->next_waiter = 1;
 	client->changes = 1;
 	client->returns = mem_alloc(LEASE_RETURNS * sizeof(client->returns[0]));
 	client->uuid_hi = env_random_u64(env);
@@ -144,6 +145,7 @@ int client_stop(struct client *client, uint64_t deadline_ns)
 {
 	int rc = 0;
 	client->stopping = true;
+	lock_wake_all(client);
 	if (client->joined) {
 		session_spawn(client, "save", save_task, client);
 		wait_for_tasks(client, false, deadline_ns);
@@ -182,6 +184,7 @@ void client_free(struct client *client)
 	if (client == NULL)
 		return;
 	unstable_free_all(client);
+	lock_free_all(client);
 	free_nodes(client);
 	struct list_node *link;
 	while ((link = list_pop_front(&client->targets)) != NULL) {

@@ -151,14 +151,26 @@ int64_t client_read(struct client *client, struct client_op *op, struct client_f
 /* All of [data, data+len), which lies in buf, or fails: ENOSPC, EFBIG, EIO, EBADF. Returns len. Not durable before client_fsync. */
 int64_t client_write(struct client *client, struct client_op *op, struct client_file *file, uint64_t offset, struct client_buf *buf,
 		     const uint8_t *data, size_t len);
-/* At each close(2): errors of earlier writes that nobody was told of. */
-int client_flush(struct client *client, struct client_op *op, struct client_file *file);
+/* At each close(2): errors of earlier writes that nobody was told of. The POSIX locks of the owner on the file end. */
+int client_flush(struct client *client, struct client_op *op, struct client_file *file, uint64_t lock_owner);
 /* Data and size are durable. datasync is treated alike. */
 int client_fsync(struct client *client, struct client_op *op, struct client_file *file);
 int client_fsync_ino(struct client *client, struct client_op *op, struct ino ino);
 /* Everything this mount has written. */
 int client_syncfs(struct client *client, struct client_op *op);
-/* The last close: never fails, the rest happens in the background. */
+/* A lock as somebody wants it, or as he is told of another's. */
+struct client_lock {
+	uint8_t kind, type;  /* enum lock_kind; enum lock_type, LOCK_TYPE_NONE: unlock */
+	bool waits;          /* while others are in the way, or until it is interrupted */
+	uint64_t owner;      /* a process (POSIX) or an open file (flock, OFD): any number that is only theirs */
+	uint64_t start, end; /* first and last byte; flock: 0, UINT64_MAX */
+	uint32_t pid;        /* for people */
+};
+/* Errors: EAGAIN (others are in the way), ERR_interrupted, EDEADLK (POSIX), ENOLCK (too many), EIO (the mount was evicted since the file was opened). */
+int client_lock(struct client *client, struct client_op *op, struct client_file *file, const struct client_lock *lock);
+/* What is in the way of `lock` comes back in it; LOCK_TYPE_NONE: nothing. pid 0: another machine's. */
+int client_lock_test(struct client *client, struct client_op *op, struct client_file *file, struct client_lock *lock);
+/* The last close: never fails, the rest happens in the background. What was locked through the file and still is, is unlocked. */
 void client_release(struct client *client, struct client_file *file);
 
 /* ---- for tests, simulator and status -------------------------------------------------------------------------- */
@@ -186,6 +198,9 @@ struct client_counters {
 	uint64_t epochs, timeouts_run_down; /* how entries were taken from the kernel */
 	uint64_t leases_returned;     /* unused ones */
 	uint64_t opens_told;          /* files opened without a call that the MDT had to know of */
+	uint64_t locks_reclaimed;     /* ranges told to a restarted MDT */
+	uint64_t locks_granted_late;  /* grants of requests that nobody waited for any more: given back */
+	uint64_t locks_lost;          /* owners whose locks an eviction took */
 };
 const struct client_counters *client_counters(const struct client *client);
 uint64_t client_id(const struct client *client);

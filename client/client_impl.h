@@ -76,6 +76,7 @@ struct node {
 	uint32_t users;             /* operations and open files */
 	uint32_t writers;           /* files open to write */
 	struct list files;          /* client_file.node_link */
+	struct list lock_owners;    /* lock_owner.node_link */
 	bool has_layout;
 	struct layout *layout;      /* owned; NULL until first open */
 	/* Size and mtime as we know them while we write. Valid when writers > 0 or dirty. */
@@ -157,6 +158,7 @@ struct client {
 	uint64_t changes;           /* begun and ended changes of this mount's own */
 	struct list leased_nodes;   /* node.leased_link, in order of first grants */
 	struct list writing_nodes;  /* node.writing_link */
+	struct list lock_owners;    /* lock_owner.link */
 	struct list lease_tombs;    /* struct lease_tomb */
 	struct list lease_calls;    /* struct lease_call, in order of their beginnings */
 	uint64_t lease_calls_begun;
@@ -171,7 +173,7 @@ struct client {
 	struct waitq end;           /* periodic tasks sleep here; woken when ended is set */
 	uint64_t wanted_epoch;
 	struct waitq joined_q, refreshed;
-	uint64_t next_opno, next_handle;
+	uint64_t next_opno, next_handle, next_waiter;
 	struct list opnos;          /* ascending */
 	struct map nodes;
 	struct list dirty_nodes;
@@ -272,6 +274,20 @@ struct lease_call {
 };
 void lease_call_begin(struct client *client, struct lease_call *call);
 void lease_call_end(struct lease_call *call);
+
+/* ---- lock.c ---------------------------------------------------------------------------------------------------- */
+/* A process closes the file: its POSIX locks on it end. Parks until they have; `op`'s caller may die before. */
+void lock_close(struct client *client, struct client_op *op, struct client_file *file, uint64_t owner);
+/* Nobody has the file open any more: what was locked through it ends, in the background. */
+void lock_release(struct client *client, struct client_file *file);
+int lock_serve_granted(struct client *client, const struct lock_granted_req *req);
+/* After a restart of the MDT: say what is held. Parks. When it is up, lock_wake_all: what waited there is asked for anew. */
+int lock_reclaim(struct target *target);
+void lock_wake_all(struct client *client);
+/* We were evicted: nothing is held any more, who waits is told. */
+void lock_lose_all(struct client *client);
+/* Memory only: for client_free. */
+void lock_free_all(struct client *client);
 
 /* ---- dircache.c ------------------------------------------------------------------------------------------------ */
 enum dircache_answer { DIRCACHE_UNKNOWN, DIRCACHE_THERE, DIRCACHE_ABSENT };

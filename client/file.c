@@ -314,8 +314,10 @@ static void close_start(struct client *client, struct client_file *file)
 
 void client_release(struct client *client, struct client_file *file)
 {
-	if (!file->closed)
+	if (!file->closed) {
+		lock_release(client, file);
 		close_start(client, file);
+	}
 	mem_free(file);
 }
 
@@ -346,10 +348,10 @@ static int told_error(struct client_file *file)
 	return node->error;
 }
 
-int client_flush(struct client *client, struct client_op *op, struct client_file *file)
+int client_flush(struct client *client, struct client_op *op, struct client_file *file, uint64_t lock_owner)
 {
-	(void)client;
-	(void)op;
+	if (!file->closed)
+		lock_close(client, op, file, lock_owner);
 	if (file->lost)
 		return (file->flags & OPEN_WRITE) != 0 && !file->closed ? fail(EIO) : 0;
 	return told_error(file);

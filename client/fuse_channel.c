@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -71,6 +72,27 @@ static bool is_dying(uint32_t pid)
 			return true;
 	}
 	return false;
+}
+
+bool fuse_asks_for_ofd(const struct fuse_request *req)
+{
+	enum { LOOKS_MAX = 20 }; /* between sending the request and going to sleep it counts as running */
+	char path[40], text[PROC_STATUS_BYTES_MAX];
+	(void)snprintf(path, sizeof(path), "/proc/%u/syscall", req->header.pid); /* fits */
+	long number = -1;
+	unsigned long command = 0;
+	for (int looks = 0; looks < LOOKS_MAX; looks++) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t len = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+		if (fd >= 0)
+			(void)close(fd); /* it was only read */
+		if (len <= 0)
+			return false;
+		text[len] = '\0';
+		if (sscanf(text, "%ld %*x %lx", &number, &command) == 2)
+			break;
+	}
+	return number == SYS_fcntl && command >= F_OFD_GETLK && command <= F_OFD_SETLKW;
 }
 
 /* ---- open files ------------------------------------------------------------------------------------------------- */
@@ -205,14 +227,21 @@ static void start_next(struct fuse_channel *channel)
 	(void)task_spawn(channel->conf.loop, req->row->name, run_request, req); /* never fails; it ends itself */
 }
 
+/* For other processes, whose requests need the places of those that run: it takes none. */
+static bool may_wait_long(uint32_t opcode)
+{
+	return opcode == FUSE_SETLKW;
+}
+
 static void run_request(void *arg)
 {
 	struct fuse_request *req = arg;
 	struct fuse_channel *channel = req->channel;
+	bool counted = !may_wait_long(req->header.opcode);
 	int rc = req->row->run(req);
 	answer(req, rc);
 	request_free(req);
-	channel->running--;
+	channel->running -= counted;
 	start_next(channel);
 	if (!channel->ended && !channel->closed)
 		channel->source.fd = channel->conf.fd; /* reading may have stopped at the limit */
@@ -245,7 +274,7 @@ static uint64_t init_flags(uint64_t offered)
 {
 	return offered & (FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_PARALLEL_DIROPS | FUSE_ATOMIC_O_TRUNC | FUSE_AUTO_INVAL_DATA |
 			  FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_MAX_PAGES | FUSE_NO_OPENDIR_SUPPORT |
-			  FUSE_HANDLE_KILLPRIV_V2 | FUSE_CACHE_SYMLINKS | FUSE_INIT_EXT | FUSE_INIT_DIRECT_IO_ALLOW_MMAP);
+			  FUSE_HANDLE_KILLPRIV_V2 | FUSE_CACHE_SYMLINKS | FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS | FUSE_INIT_EXT | FUSE_INIT_DIRECT_IO_ALLOW_MMAP);
 }
 
 static void take_init(struct fuse_channel *channel, uint64_t unique, const uint8_t *body, size_t len)
@@ -358,6 +387,10 @@ static void take_request(struct fuse_channel *channel, const uint8_t *message, s
 		req->body = req->copy;
 	}
 	map_insert(&channel->requests, &req->node, map_hash_u64(header.unique));
+	if (may_wait_long(header.opcode)) {
+		(void)task_spawn(channel->conf.loop, row->name, run_request, req); /* never fails; it ends itself */
+		return;
+	}
 	list_push_back(&channel->waiting, &req->wait_link);
 	channel->waiting_count++;
 	start_next(channel);

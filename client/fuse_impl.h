@@ -95,12 +95,15 @@ int fuse_take_text(struct fuse_request *req, struct str *ret_text);
 /* Zeroed space for the answer, which dies with the request. */
 void *fuse_answer(struct fuse_request *req, size_t len);
 
+/* Is the caller inside fcntl(F_OFD_…)? Only the kernel's own tables say so; false if they do not. */
+bool fuse_asks_for_ofd(const struct fuse_request *req);
+
 static inline struct ino fuse_node(const struct fuse_request *req)
 {
 	return (struct ino){req->header.nodeid};
 }
 
-/* ---- fuse_ops.c: names and attributes; fuse_ops_file.c: open files, directories, extended attributes ----------- */
+/* ---- fuse_ops.c: names and attributes; fuse_ops_file.c: open files, directories; fuse_ops_lock.c: locks ------- */
 /* The row of an opcode; NULL: unknown, which is answered with ENOSYS: the kernel then does without, and asks no more. */
 const struct fuse_op *fuse_op_find(uint32_t opcode);
 void fuse_fill_entry(const struct client_entry *entry, struct fuse_entry_out *out);
@@ -113,6 +116,9 @@ int fuse_run_write(struct fuse_request *req);
 int fuse_run_flush(struct fuse_request *req);
 int fuse_run_fsync(struct fuse_request *req);
 int fuse_run_release(struct fuse_request *req);
+int fuse_run_getlk(struct fuse_request *req);
+int fuse_run_setlk(struct fuse_request *req);
+int fuse_run_setlkw(struct fuse_request *req);
 int fuse_run_readdir(struct fuse_request *req);
 int fuse_run_readdirplus(struct fuse_request *req);
 /* Gives back the lookups of a READDIRPLUS answer that was not delivered. */

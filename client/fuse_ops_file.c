@@ -39,8 +39,8 @@ static uint32_t open_flags(uint32_t linux_flags)
 static void fill_open(struct fuse_request *req, struct client_file *file, uint32_t flags, struct fuse_open_out *out)
 {
 	req->opened = fuse_file_new(req->channel, file);
-	/* a read-only handle has no errors of writes to tell at close */
-	*out = (struct fuse_open_out){.fh = req->opened->id, .open_flags = (flags & OPEN_WRITE) != 0 ? FOPEN_DIRECT_IO : FOPEN_NOFLUSH};
+	/* Not FOPEN_NOFLUSH, though a read-only handle has no errors of writes to tell at close: closing it ends its process's POSIX locks. */
+	*out = (struct fuse_open_out){.fh = req->opened->id, .open_flags = (flags & OPEN_WRITE) != 0 ? FOPEN_DIRECT_IO : 0};
 	if ((flags & OPEN_WRITE) == 0 && client_file_keeps_cache(file))
 		out->open_flags |= FOPEN_KEEP_CACHE; /* what pages there are were read under the lease that we still hold */
 }
@@ -125,7 +125,7 @@ int fuse_run_release(struct fuse_request *req)
 	struct fuse_file *file = NULL;
 	int rc = take_file(req, in->fh, &file);
 	if (rc == 0)
-		fuse_file_free(req->channel, file);
+		fuse_file_free(req->channel, file); /* with what was locked through it, so that FUSE_RELEASE_FLOCK_UNLOCK says nothing new */
 	return rc;
 }
 
@@ -210,9 +210,11 @@ int fuse_run_flush(struct fuse_request *req)
 	const struct fuse_flush_in *in = fuse_take(req, sizeof(*in));
 	struct fuse_file *file = NULL;
 	int rc = take_file(req, in->fh, &file);
-	if (rc < 0 || (client_file_flags(file->file) & OPEN_WRITE) == 0)
+	if (rc < 0)
 		return rc;
-	return client_flush(req->channel->conf.client, &req->op, file->file);
+	bool wrote = (client_file_flags(file->file) & OPEN_WRITE) != 0;
+	rc = client_flush(req->channel->conf.client, &req->op, file->file, in->lock_owner);
+	return wrote ? rc : 0;
 }
 
 int fuse_run_fsync(struct fuse_request *req)

@@ -20,6 +20,7 @@ static struct node *find_or_add(struct client *client, struct ino ino)
 	node = mem_alloc(sizeof(*node));
 	node->ino = ino;
 	list_init(&node->files);
+	list_init(&node->lock_owners);
 	list_node_init(&node->dirty_link);
 	list_node_init(&node->leased_link);
 	list_node_init(&node->writing_link);

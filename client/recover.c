@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a target is told when it has restarted: an MDT our opens, an OST the writes that it may have lost. Then that this was all. */
+ * What a target is told when it has restarted: an MDT our leases, locks and opens, an OST the writes that it may have lost. Then that this was all. */
 #include "client/client_impl.h"
 #include "proto/rows.h"
 
@@ -105,9 +105,12 @@ static void recover_task(void *arg)
 		uint64_t boot = target->boot;
 		int rc = target->kind == TARGET_MDT ? lease_reclaim(target) : replay_all(target);
 		if (rc == 0 && target->kind == TARGET_MDT)
+			rc = lock_reclaim(target);
+		if (rc == 0 && target->kind == TARGET_MDT)
 			rc = reclaim_all(target);
 		if (rc == 0) {
 			target->recovered_boot = boot;
+			lock_wake_all(client); /* those that waited at the boot before */
 		} else if (rc == -ERR_evicted) {
 			session_evicted(client);
 			break;

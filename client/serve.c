@@ -8,6 +8,8 @@ int client_serve(void *ctx, struct rpc_call *call, const void *req, void *rep)
 	switch (call->op->number) {
 	case OP_lease_recall:
 		return lease_serve_recall(client, req, rep);
+	case OP_lock_granted:
+		return lock_serve_granted(client, req);
 	case OP_glimpse:
 		return lease_serve_glimpse(client, req, rep);
 	default:

@@ -137,6 +137,7 @@ void session_end(struct client *client)
 	waitq_wake_all(&client->end);
 	waitq_wake_all(&client->commit_wanted);
 	waitq_wake_all(&client->joined_q);
+	lock_wake_all(client);
 	list_for_each(at, &client->targets)
 		rpc_peer_disconnect(CONTAINER_OF(at, struct target, link)->peer);
 	rpc_peer_disconnect(client->mgs);
@@ -427,6 +428,7 @@ void session_evicted(struct client *client)
 		 client->identity.client, client->unstable_bytes);
 	unstable_drop_all(client);
 	lose_files(client);
+	lock_lose_all(client);
 	client->live_until_ns = 0;
 	lease_drop_all(client);
 	lease_count_anew(client);

@@ -283,7 +283,7 @@ static int op_flush(void *ctx, uint64_t ino, uint64_t fh)
 {
 	struct client_op op = {0};
 	(void)ino;
-	return told(ctx, client_flush(client_of(ctx), &op, file_of(fh)));
+	return told(ctx, client_flush(client_of(ctx), &op, file_of(fh), 0));
 }
 
 static void op_release(void *ctx, uint64_t ino, uint64_t fh)

@@ -182,8 +182,8 @@ static void fails_a_commit(struct test *test)
 	test->cluster.osts[0].commit_rc = -ENOSPC;
 	assert_int_equal(client_fsync(test->client, &op, file), -ENOSPC);
 	assert_int_equal(client_fsync(test->client, &op, file), 0);
-	assert_int_equal(client_flush(test->client, &op, other), -ENOSPC);
-	assert_int_equal(client_flush(test->client, &op, other), 0);
+	assert_int_equal(client_flush(test->client, &op, other, 0), -ENOSPC);
+	assert_int_equal(client_flush(test->client, &op, other, 0), 0);
 	assert_int_equal(client_counters(test->client)->lost_bytes, 1000);
 	client_release(test->client, file);
 	client_release(test->client, other);
