@@ -5,6 +5,7 @@
 #include "client/client_impl.h"
 #include "client/json_in.h"
 #include "common/base/json_out.h"
+#include "proto/rows.h"
 
 #include <sys/stat.h>
 
@@ -314,6 +315,93 @@ static int get_paths(struct client *client, struct client_op *op, struct str fid
 	return 0;
 }
 
+/* ---- locks -------------------------------------------------------------------------------------------------------- */
+
+static const char *lock_kind_name(uint8_t kind)
+{
+	return kind == LOCK_KIND_FLOCK ? "flock" : kind == LOCK_KIND_OFD ? "ofd" : "posix";
+}
+
+/* All clients that live, as the management service knows them, or as many as it says; rows in arena. */
+static size_t list_clients(struct client *client, struct arena *arena, struct client_row **ret_rows)
+{
+	struct client_row *rows = NULL;
+	size_t count = 0, room = 0;
+	for (bool end = false; !end;) {
+		struct client_list_req req = {.after = count > 0 ? rows[count - 1].client : 0};
+		struct client_list_rep rep;
+		int rc = rpc_client_list(client->mgs, &req, &rep, &(struct rpc_args){.arena = arena, .timeout_ns = client->conf.attempt_ns});
+		struct wire_in in = wire_in(rc == 0 ? rep.clients : (struct blob){0});
+		size_t before = count;
+		while (wire_left(&in) > 0) {
+			struct client_row row = client_row_get(&in);
+			if (in.err < 0)
+				break;
+			if (count == room) {
+				struct client_row *more = arena_alloc(arena, (room = room * 2 + 64) * sizeof(*more));
+				if (count > 0)
+					memcpy(more, rows, count * sizeof(*more));
+				rows = more;
+			}
+			rows[count++] = row;
+		}
+		end = rc < 0 || rep.end != 0 || count == before;
+	}
+	*ret_rows = rows;
+	return count;
+}
+
+static void put_lock(struct json_out *json, struct arena *arena, const struct lock_row *row, const struct client_row *clients, size_t count)
+{
+	static const struct client_row nobody;
+	const struct client_row *found = &nobody;
+	for (size_t i = 0; i < count; i++)
+		if (clients[i].client == row->client)
+			found = &clients[i];
+	json_object_begin(json, NULL);
+	json_str(json, "state", row->waits ? STR("waits") : STR("held"));
+	json_str(json, "kind", str_of(lock_kind_name(row->kind)));
+	json_str(json, "type", row->type == LOCK_TYPE_READ ? STR("read") : STR("write"));
+	json_u64(json, "start", row->start);
+	if (row->end == UINT64_MAX)
+		json_null(json, "end");
+	else
+		json_u64(json, "end", row->end);
+	json_u64(json, "client", row->client);
+	json_str(json, "host", found->host);
+	json_str(json, "mountpoint", found->mountpoint);
+	json_u64(json, "pid", row->pid);
+	json_str(json, "owner", str_of(arena_printf(arena, "%016llx", (unsigned long long)row->owner)));
+	json_end(json);
+}
+
+static int get_locks(struct client *client, struct client_op *op, struct ino ino, struct arena *arena, struct blob *ret_value)
+{
+	struct lock_list_req req = {.ino = ino};
+	struct lock_list_rep rep;
+	struct client_row *clients = NULL;
+	int rc = session_mdt_call(client, ino, &(struct call){.op = OP_lock_list, .req = &req, .rep = &rep, .arena = arena, .who = op});
+	if (rc < 0)
+		return rc;
+	size_t count = rep.locks.len > 0 ? list_clients(client, arena, &clients) : 0;
+	struct json_out json = json_out(arena);
+	json_object_begin(&json, NULL);
+	put_fid(&json, ino);
+	json_bool(&json, "more", rep.more != 0);
+	json_array_begin(&json, "locks");
+	struct wire_in in = wire_in(rep.locks);
+	while (wire_left(&in) > 0) {
+		struct lock_row row = lock_row_get(&in);
+		if (in.err < 0)
+			return fail(ERR_malformed);
+		put_lock(&json, arena, &row, clients, count);
+	}
+	json_end(&json);
+	json_end(&json);
+	*ret_value = json_blob(&json);
+	return 0;
+}
+
 static int set_mkdir(struct client *client, struct client_op *op, struct ino parent, struct blob value)
 {
 	CLEANUP(arena_fini) struct arena arena;
@@ -365,6 +453,8 @@ int vxattr_get(struct client *client, struct client_op *op, struct ino ino, stru
 		return get_place(client, ino, arena, ret_value);
 	if (str_eq(name, STR(VXATTR_CLUSTER)))
 		return get_cluster(client, arena, ret_value);
+	if (str_eq(name, STR(VXATTR_LOCKS)))
+		return get_locks(client, op, ino, arena, ret_value);
 	struct str paths = STR(VXATTR_PATHS);
 	if (has_prefix(name, paths))
 		return get_paths(client, op, (struct str){name.ptr + paths.len, name.len - paths.len}, arena, ret_value);

@@ -10,6 +10,7 @@ struct lock_inode {
 	struct ino ino;
 	struct list owners; /* struct lock_owner: those that hold something */
 	struct list queue;  /* lock_wait.queue_link, in order of arrival */
+	struct list_node lost_link; /* while a client's locks are dropped: it has lost one */
 	uint32_t users;     /* functions that work on it */
 };
 struct lock_client {
@@ -60,6 +61,7 @@ static struct lock_inode *inode_need(struct locks *locks, struct ino ino)
 	inode->ino = ino;
 	list_init(&inode->owners);
 	list_init(&inode->queue);
+	list_node_init(&inode->lost_link);
 	map_insert(&locks->inodes, &inode->node, map_hash_u64(ino.v));
 	return inode;
 }
@@ -390,8 +392,10 @@ static void drop_waits(struct locks *locks, struct lock_client *client)
 
 void locks_drop_client(struct locks *locks, uint64_t number)
 {
-	struct lock_client *client;
-	client = client_find(locks, number);
+	struct lock_client *client = client_find(locks, number);
+	struct list lost;
+	struct list_node *link;
+	list_init(&lost);
 	if (client == NULL)
 		return;
 	drop_waits(locks, client);
@@ -401,10 +405,14 @@ void locks_drop_client(struct locks *locks, uint64_t number)
 		const struct lock_owner *owner = CONTAINER_OF(list_first(&client->owners), struct lock_owner, client_link);
 		struct lock_inode *inode = owner->inode;
 		struct lock_want none = {.ino = inode->ino, .client = number, .owner = owner->owner, .kind = owner->kind, .end = UINT64_MAX};
-		inode->users++;
+		if (!list_node_is_linked(&inode->lost_link))
+			list_push_back(&lost, &inode->lost_link);
 		(void)hold(locks, inode, &none); /* the client goes with its last owner */
+	}
+	/* All at once, so that who came first is served first. */
+	while ((link = list_pop_front(&lost)) != NULL) {
+		struct lock_inode *inode = CONTAINER_OF(link, struct lock_inode, lost_link);
 		serve_queue(locks, inode);
-		inode->users--;
 		inode_settle(locks, inode);
 	}
 }

@@ -37,6 +37,12 @@
  * only root may ask. */
 #define VXATTR_PATHS "stria.paths:"
 
+/* get, of a file: {"fid": "[…]", "more": false (true: there are more locks than an answer holds), "locks": [
+ *   {"state": "held"|"waits", "kind": "flock"|"posix"|"ofd", "type": "read"|"write", "start": 0, "end": 99|null (to the end), "client": 7,
+ *    "host": "node1", "mountpoint": "/mnt/fs" (of that client; "" when it is not known any more), "pid": 1234 (there), "owner": "…" (hex)}]}
+ * What is held, then who waits, in order of arrival. */
+#define VXATTR_LOCKS "stria.locks"
+
 /* set, on the parent directory: {"name": "d", "mode": 493, "mdt_index": -1 (chosen)|n, "mdt_count": 1}: mkdir there, umask applied by the
  * caller. Errors: those of mkdir, EINVAL (no such MDT), EOPNOTSUPP (mdt_count above 1). */
 #define VXATTR_MKDIR "stria.mkdir"

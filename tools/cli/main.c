@@ -76,6 +76,10 @@ static const struct verb verbs[] = {
 	 "  -l, --link N           only the Nth link, from 0\n"
 	 "  -n, --name             only the last name of each path\n",
 	 verb_fid2path},
+	{"locks", "[OPTION…] FILE…", "who holds locks on files and who waits for one",
+	 "  -w, --waiting          only those that wait\n"
+	 "  -N, --no-header        without the line of titles\n",
+	 verb_locks},
 };
 
 static void print_verb_help(const struct verb *verb)
