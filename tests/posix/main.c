@@ -120,7 +120,7 @@ int posix_child(int (*run)(const void *), const void *arg)
 		_exit(run(arg));
 	int status = 0;
 	NEED(waitpid(pid, &status, 0));
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
 const char *posix_path(const char *format, ...)

@@ -46,7 +46,7 @@ struct posix_user {
 void posix_become(const struct posix_user *user);
 extern const struct posix_user posix_root, posix_owner, posix_member, posix_other;
 
-/* In a child of the same identity: a number of 0…200 that it ends with; -1: killed. */
+/* In a child of the same identity: a number of 0…200 that it ends with; -N: signal N killed it. Its assertions count. */
 int posix_child(int (*run)(const void *), const void *arg);
 
 const char *posix_path(const char *format, ...) __attribute__((format(printf, 1, 2))); /* one of 16 buffers, in turn */
