@@ -16,6 +16,17 @@ int client_getxattr(struct client *client, struct client_op *op, struct ino ino,
 	return rc;
 }
 
+/* What changes them changes the inode's ctime, too: our own idea of it ends, since the MDT recalls from others only. */
+static int change(struct client *client, struct ino ino, const struct call *call)
+{
+	struct node *node = node_get(client, ino);
+	uint64_t stamp = lease_change_begin(client, node);
+	int rc = session_mdt_call(client, ino, call);
+	(void)lease_change_end(client, node, stamp); /* the new attributes are asked for */
+	node_put(client, node);
+	return rc;
+}
+
 int client_setxattr(struct client *client, struct client_op *op, struct ino ino, struct str name, struct blob value, uint32_t flags)
 {
 	if (vxattr_is(name))
@@ -26,7 +37,7 @@ int client_setxattr(struct client *client, struct client_op *op, struct ino ino,
 		return fail(E2BIG);
 	struct setxattr_req req = {.cred = session_cred(op), .ino = ino, .name = name, .value = value, .flags = flags};
 	struct setxattr_rep rep;
-	return session_mdt_call(client, ino, &(struct call){.op = OP_setxattr, .req = &req, .rep = &rep, .cred = &req.cred, .who = op});
+	return change(client, ino, &(struct call){.op = OP_setxattr, .req = &req, .rep = &rep, .cred = &req.cred, .who = op});
 }
 
 int client_listxattr(struct client *client, struct client_op *op, struct ino ino, struct arena *arena, struct blob *ret_names)
@@ -46,5 +57,5 @@ int client_removexattr(struct client *client, struct client_op *op, struct ino i
 		return vxattr_remove(client, op, ino, name);
 	struct removexattr_req req = {.cred = session_cred(op), .ino = ino, .name = name};
 	struct removexattr_rep rep;
-	return session_mdt_call(client, ino, &(struct call){.op = OP_removexattr, .req = &req, .rep = &rep, .cred = &req.cred, .who = op});
+	return change(client, ino, &(struct call){.op = OP_removexattr, .req = &req, .rep = &rep, .cred = &req.cred, .who = op});
 }
