@@ -140,6 +140,8 @@ int attr_to_entry(struct client *client, struct client_op *op, struct attr attr,
 	}
 	if (rc == 0)
 		*ret_entry = (struct client_entry){.attr = attr, .attr_ttl_ns = attr_ttl_ns(client, node)};
+	if (rc == 0 && !node->attr_valid)
+		node->attr = attr; /* the last that the kernel heard */
 	node_put(client, node);
 	return rc;
 }
@@ -165,6 +167,12 @@ int attr_refresh(struct client *client, struct client_op *op, struct ino ino, st
 	if (rc == 0) {
 		lease_take(client, node, &rep.lease, &rep.attr, asked);
 		rc = attr_to_entry(client, op, rep.attr, ret_entry);
+	} else if (rc == -ESTALE && node->lookups > 0 && node->attr.ino.v != 0) {
+		/* The kernel refers to it, by a descriptor that only names it (O_PATH) or one that the MDT did not hear of in time: it has lost its
+		 * names, and is else as it was. */
+		*ret_entry = (struct client_entry){.attr = node->attr};
+		ret_entry->attr.nlink = 0;
+		rc = 0;
 	}
 	node_put(client, node);
 	return rc;

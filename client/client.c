@@ -7,7 +7,7 @@
 #define LEAVE_RETRY_NS   (50 * NS_PER_MS)
 #define END_GRACE_NS     (1 * NS_PER_S) /* for tasks to notice that all is over */
 
-enum { LEASES_DEFAULT = 131072, LEASE_RETURNS = 512, BUFFERS_DEFAULT = 160, INLINE_BYTES_DEFAULT = 16 * 1024 };
+enum { LEASES_DEFAULT = 131072, BUFFERS_DEFAULT = 160, INLINE_BYTES_DEFAULT = 16 * 1024 };
 #define UNSTABLE_BYTES_DEFAULT (96 * MIB)
 #define TTL_DEFAULT_NS         (1 * NS_PER_S)
 
@@ -65,7 +65,6 @@ struct client *client_new(struct env *env, const struct client_conf *conf)
 	init_containers(client);
 	client->next_opno = client->next_handle = client->next_waiter = 1;
 	client->changes = 1;
-	client->returns = mem_alloc(LEASE_RETURNS * sizeof(client->returns[0]));
 	client->uuid_hi = env_random_u64(env);
 	client->uuid_lo = env_random_u64(env);
 	client->identity = (struct rpc_identity){.role = ROLE_CLIENT, .boot = env_random_u64(env), .lowest = client->next_opno};

@@ -88,7 +88,7 @@ struct node {
 	struct list_node leased_link; /* client.leased_nodes, if number is not 0 */
 	uint64_t recalled;          /* grants up to this number are void */
 	bool attr_valid;
-	struct attr attr;           /* as the MDT said, and as our own writes have changed it */
+	struct attr attr;           /* valid: as the MDT said, and as our own writes have changed it; else the last that the kernel heard, ino 0: nothing */
 	uint64_t changed_at;        /* client.changes when a change of ours last began or ended */
 	uint32_t changing;          /* changes of ours under way */
 	uint64_t told_ns;           /* until then the kernel may use attributes, or entries of the directory, that we told it */
@@ -108,6 +108,7 @@ struct node {
 	int get_rc;                 /* of the last one */
 	uint64_t get_count;         /* counts ended ones */
 	uint32_t local_opens;       /* files opened without a call */
+	bool removed;               /* its last name may be gone: then the MDT keeps it for us until we say that we forget it */
 	uint64_t told_handle;       /* under which the MDT was told of them; 0: was not */
 	bool settling;              /* a task makes what was written stable, to give the right to write back */
 	uint64_t written_ns;        /* when the last write ended */
@@ -163,7 +164,7 @@ struct client {
 	struct list lease_calls;    /* struct lease_call, in order of their beginnings */
 	uint64_t lease_calls_begun;
 	struct lease_row *returns;  /* leases to be given back */
-	uint32_t return_count;
+	size_t return_count, return_capacity;
 	bool no_epochs;             /* this kernel cannot be told to ask for all entries anew */
 	size_t name_count;          /* in all directories' caches */
 	int64_t mdt_offset_ns;      /* MDT time minus our clock since boot, which nobody sets: our time of day may jump */

@@ -105,13 +105,37 @@ static void unlink_lease(struct client *client, struct node *node)
 	node->attr_valid = false;
 }
 
-void lease_forget(struct client *client, struct node *node)
+void lease_known(struct client *client, struct node *node, uint64_t number)
 {
 	if (node->lease.number == 0)
-		return;
+		list_push_back(&client->leased_nodes, &node->leased_link);
+	node->lease.number = max_u64(node->lease.number, number);
+}
+
+/* None may be missed: of a directory that was removed, this is what lets it go. */
+static void return_add(struct client *client, struct ino ino, const struct lease *lease)
+{
+	if (client->return_count == client->return_capacity) {
+		client->return_capacity = client->return_capacity * 2 + RETURN_ROWS_MAX;
+		client->returns = mem_realloc(client->returns, client->return_capacity * sizeof(client->returns[0]));
+	}
+	client->returns[client->return_count++] = (struct lease_row){ino, *lease};
+}
+
+void lease_removed(struct client *client, struct ino ino)
+{
+	struct node *node = node_find(client, ino);
+	if (node != NULL)
+		node->removed = true;
+	else if (ino.v != 0)
+		return_add(client, ino, &(struct lease){0});
+}
+
+void lease_forget(struct client *client, struct node *node)
+{
 	/* A right to write goes with its mark, which the settler sees to; a node with one is not forgotten before. */
-	if (client->return_count < RETURN_ROWS_MAX)
-		client->returns[client->return_count++] = (struct lease_row){node->ino, node->lease};
+	if (node->lease.number != 0 || node->removed)
+		return_add(client, node->ino, &node->lease);
 	unlink_lease(client, node);
 }
 
@@ -119,10 +143,11 @@ static void return_some(struct client *client)
 {
 	uint8_t bytes[RETURN_ROWS_MAX * LEASE_ROW_BYTES];
 	struct wire_out out = wire_out(bytes, sizeof(bytes));
-	for (uint32_t i = 0; i < client->return_count; i++)
-		lease_row_put(&out, &client->returns[i]);
-	client->counters.leases_returned += client->return_count;
-	client->return_count = 0;
+	size_t count = min_u64(client->return_count, RETURN_ROWS_MAX);
+	for (size_t i = 0; i < count; i++)
+		lease_row_put(&out, &client->returns[client->return_count - count + i]);
+	client->counters.leases_returned += count;
+	client->return_count -= count;
 	/* Every inode is MDT 0's until shards have other owners; what cannot be said is recalled one day, and found to be gone. */
 	struct lease_return_req req = {.leases = blob_of(bytes, wire_len(&out))};
 	struct lease_return_rep rep;
@@ -138,7 +163,7 @@ static void shrink(struct client *client)
 		count++;
 	list_for_each_safe(at, tmp, &client->leased_nodes) {
 		struct node *node = CONTAINER_OF(at, struct node, leased_link);
-		if (count <= client->conf.leases_max || client->return_count == RETURN_ROWS_MAX)
+		if (count <= client->conf.leases_max || client->return_count >= RETURN_ROWS_MAX)
 			return;
 		count--;
 		bool used = node->users > 0 || node->dirty || node->giving || lease_writes(node->lease.data_mode);
@@ -157,7 +182,7 @@ void lease_returner_task(void *arg)
 		if (client->ended || !client->joined || client->stopping)
 			continue;
 		shrink(client);
-		if (client->return_count > 0)
+		while (client->return_count > 0 && client->joined && !client->ended)
 			return_some(client);
 	}
 	session_daemon_done(client);

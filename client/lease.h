@@ -53,6 +53,10 @@ int lease_serve_glimpse(struct client *client, const struct glimpse_req *req, st
 void lease_drop_all(struct client *client);
 /* We were evicted: the numbers of the next session begin anew. */
 void lease_count_anew(struct client *client);
+/* The MDT holds that much of us, whether or not we have heard of the grant: so that it is returned with the node. Does not park. */
+void lease_known(struct client *client, struct node *node, uint64_t number);
+/* The inode may have lost its last name by our hand: then the MDT keeps it until we say that our kernel has forgotten it. Does not park. */
+void lease_removed(struct client *client, struct ino ino);
 /* The node goes: its lease is returned in the background. Does not park. */
 void lease_forget(struct client *client, struct node *node);
 /* After a restart of the MDT: say what we hold. Parks. */

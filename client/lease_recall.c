@@ -251,16 +251,19 @@ int lease_serve_recall(struct client *client, const struct lease_recall_req *req
 		tomb_add(client, req->ino, req->number);
 		return 0;
 	}
+	rep->known = 1;
 	if (req->number < node->lease.number)
 		return 0; /* a copy of an old one: what it asked for was given back long ago */
 	node->users++;
+	node->removed = node->removed || req->last_name != 0;
+	lease_known(client, node, req->number);
 	node->recalled = max_u64(node->recalled, req->number);
 	/* Attributes first: from here on no open happens without a call. */
 	give_names(client, node, req->attr != 0, req->dir != 0);
 	int rc = give_data(client, node, req->data_keep, deadline_ns);
 	if (rc == 0) {
-		if (req->last_name)
-			tell_opens(client, node, rep);
+		if (req->attr)
+			tell_opens(client, node, rep); /* without the lease nobody would ask before the file goes */
 		fill_size(node, &rep->flags, &rep->size_gen, &rep->size_bytes, &rep->mtime_ns, &rep->blocks);
 	}
 	node_put(client, node);

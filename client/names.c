@@ -135,6 +135,15 @@ static void change_begin(struct client *client, struct name_change *change, stru
 	change->child_stamp = lease_change_begin(client, change->child);
 }
 
+/* The name's inode may lose it, or has: ino, if that is known. */
+static void change_removes(struct name_change *change, struct ino ino)
+{
+	if (change->child != NULL)
+		change->child->removed = true; /* said before the call: whoever asked may be gone when its answer comes */
+	if (change->child == NULL || !ino_eq(change->child->ino, ino))
+		lease_removed(change->client, ino);
+}
+
 /* ino: what the name stands for now; NULL: not known. Returns when an answer about the child counts as asked. */
 static uint64_t change_end(struct name_change *change, const struct ino *ino)
 {
@@ -269,10 +278,13 @@ int client_unlink(struct client *client, struct client_op *op, struct ino parent
 	struct unlink_rep rep;
 	struct name_change change;
 	change_begin(client, &change, parent, name, victim_of(client, op, parent, name));
+	change_removes(&change, INO_NONE);
 	int rc = tell_own_opens(client, op, change.child);
 	if (rc == 0)
 		rc = session_mdt_call(client, parent,
 				      &(struct call){.op = OP_unlink, .req = &req, .rep = &rep, .cred = &req.cred, .who = op});
+	if (rc == 0)
+		change_removes(&change, rep.ino);
 	(void)change_end(&change, rc == 0 ? &no_ino : NULL);
 	return rc;
 }
@@ -283,8 +295,11 @@ int client_rmdir(struct client *client, struct client_op *op, struct ino parent,
 	struct rmdir_rep rep;
 	struct name_change change;
 	change_begin(client, &change, parent, name, victim_of(client, op, parent, name));
+	change_removes(&change, INO_NONE);
 	int rc = session_mdt_call(client, parent,
 				  &(struct call){.op = OP_rmdir, .req = &req, .rep = &rep, .cred = &req.cred, .who = op});
+	if (rc == 0)
+		change_removes(&change, rep.ino);
 	(void)change_end(&change, rc == 0 ? &no_ino : NULL);
 	return rc;
 }
@@ -305,12 +320,15 @@ int client_rename(struct client *client, struct client_op *op, struct ino parent
 	struct ino victim = victim_of(client, op, new_parent, new_name);
 	change_begin(client, &from, parent, name, dircache_hint(node_find(client, parent), name));
 	change_begin(client, &to, new_parent, new_name, victim);
+	change_removes(&to, INO_NONE);
 	int rc = tell_own_opens(client, op, to.child);
 	if (rc == 0)
 		rc = session_mdt_call(client, parent,
 				      &(struct call){.op = OP_rename, .req = &req, .rep = &rep, .cred = &req.cred, .who = op});
 	/* Two names of one inode stay as they are; then rep says so by naming none. */
 	bool moved = rc == 0 && rep.ino.v != 0;
+	if (moved)
+		change_removes(&to, rep.replaced);
 	(void)change_end(&to, moved ? &rep.ino : NULL);
 	(void)change_end(&from, !moved ? NULL : (flags & RENAME_EXCHANGE) != 0 ? &rep.replaced : &no_ino);
 	return rc;

@@ -56,6 +56,9 @@ static int reclaim_all(struct target *target)
 			if (!file->lost && !file->local && is_on(client, target, node->ino))
 				rows = add_row(rows, &count, &capacity, node->ino, file->handle, file->flags);
 		}
+		/* Of leases that were refused nobody would ask back before the file goes. */
+		if (node->local_opens > 0 && node->told_handle == 0 && node->lease.attr_mode == LEASE_NONE && node->giving_attr == 0)
+			node->told_handle = client->next_handle++;
 		if (node->told_handle != 0 && is_on(client, target, node->ino))
 			rows = add_row(rows, &count, &capacity, node->ino, node->told_handle, OPEN_READ);
 	}

@@ -189,11 +189,20 @@ void inode_destroy(struct operation *op, struct inode *inode)
 	op_inode_delete(op, inode);
 }
 
+bool inode_is_used(const struct mds *mds, const struct inode *inode)
+{
+	const struct file_state *file = file_find(&mds->sessions, inode->ino);
+	return file != NULL && (!list_is_empty(&file->opens) || (!S_ISREG(inode->mode) && !list_is_empty(&file->holds)));
+}
+
 void inode_orphan(struct operation *op, const struct inode *inode)
 {
 	struct wire_out out = op_buffer(op, 16);
 	number_encode(0, &out);
 	op_put(op, key_of(TABLE_orphan, inode->ino), blob_of(out.base, wire_len(&out)));
+	struct file_state *file = file_find(&op->mds->sessions, inode->ino);
+	if (file != NULL)
+		file->orphan = true;
 	op->mds->counters.orphans_made++;
 }
 
@@ -205,7 +214,7 @@ void inode_drop_link(struct operation *op, struct inode *inode, uint32_t links)
 		op_save(op, inode);
 		return;
 	}
-	if (!file_is_open(&op->mds->sessions, inode->ino)) {
+	if (!inode_is_used(op->mds, inode)) {
 		inode_destroy(op, inode);
 		return;
 	}

@@ -82,7 +82,7 @@ struct lease lease_grant(struct operation *op, const struct inode *inode, bool d
 	bool attr = !is_marked_by_others(op, inode->ino) && !is_hot(mds, inode->ino);
 	dir = dir && !is_hot(mds, inode->ino);
 	struct hold *hold = hold_find(file_find(&mds->sessions, inode->ino), op->client);
-	if (hold == NULL && !attr && !dir && data == LEASE_NONE)
+	if (hold == NULL && !attr && !dir && data == LEASE_NONE && S_ISREG(inode->mode))
 		return (struct lease){0};
 	if (hold == NULL)
 		hold = hold_need(&mds->sessions, op->session, inode->ino);
@@ -101,6 +101,20 @@ bool lease_end_write(struct operation *op, struct ino ino, uint64_t number)
 		return false; /* a newer grant is on its way: by that one it may write */
 	hold_set(hold, hold->attr, hold->dir, lease_kept(hold->data, LEASE_PR));
 	return true;
+}
+
+struct lease_change lease_change_removal(const struct inode *inode)
+{
+	bool is_dir = S_ISDIR(inode->mode), is_last = is_dir || inode->nlink == 1;
+	return (struct lease_change){.attr = true, .dir = is_dir, .data_keep = LEASE_PW, .last_name = is_last && !S_ISREG(inode->mode)};
+}
+
+static void hold_drop(struct mds *mds, struct hold *hold)
+{
+	struct ino ino = hold->file->ino;
+	if (hold->file->orphan)
+		orphan_look(mds, ino);
+	hold_remove(&mds->sessions, hold);
 }
 
 /* ---- recalls --------------------------------------------------------------------------------------------------- */
@@ -124,7 +138,8 @@ struct recall_one {
 
 static bool stands_in_the_way(const struct hold *hold, const struct lease_change *change)
 {
-	return (change->attr && hold->attr) || (change->dir && hold->dir) || lease_kept(hold->data, change->data_keep) != hold->data;
+	return change->last_name || (change->attr && hold->attr) || (change->dir && hold->dir) ||
+	       lease_kept(hold->data, change->data_keep) != hold->data;
 }
 
 static struct hold *hold_of(struct mds *mds, uint64_t client, struct ino ino)
@@ -205,11 +220,12 @@ static void take_answer(struct operation *op, struct inode *inode, const struct 
 		op_erase(op, key_writer(inode->ino, one->client));
 		mark_remove(&mds->sessions, inode->ino, one->client);
 	}
-	if (one->rep.handle != 0 && change->last_name)
+	if (one->rep.handle != 0)
 		(void)open_add(&mds->sessions, hold->session, one->rep.handle, inode->ino, OPEN_READ); /* closed by its handle */
 	hold_set(hold, hold->attr && !change->attr, hold->dir && !change->dir, left);
-	if (!hold->attr && !hold->dir && hold->data == LEASE_NONE)
-		hold_remove(&mds->sessions, hold);
+	bool known = one->rep.known != 0 && !S_ISREG(inode->mode);
+	if (!hold->attr && !hold->dir && hold->data == LEASE_NONE && !known)
+		hold_drop(mds, hold);
 }
 
 int lease_recall(struct operation *op, struct inode *inode, struct lease_change change)
@@ -344,19 +360,23 @@ void lease_restore_marks(struct mds *mds, struct session *session)
 	}
 }
 
-void lease_returned(struct sessions *sessions, struct session *session, const struct lease_row *row)
+void lease_returned(struct mds *mds, struct session *session, const struct lease_row *row)
 {
-	struct hold *hold = hold_find(file_find(sessions, row->ino), session->client);
+	struct hold *hold = hold_find(file_find(&mds->sessions, row->ino), session->client);
+	if (hold == NULL)
+		return;
 	/* A right to write goes with its mark, by set_size or close. */
-	if (hold != NULL && hold->number == row->lease.number && !lease_writes(hold->data))
-		hold_remove(sessions, hold);
+	if (hold->number == row->lease.number && !lease_writes(hold->data))
+		hold_drop(mds, hold);
+	else if (hold->file->orphan) /* it may never have heard of the last grant */
+		orphan_look(mds, row->ino);
 }
 
-void lease_drop_session(struct sessions *sessions, struct session *session)
+void lease_drop_session(struct mds *mds, struct session *session)
 {
 	struct list_node *node;
 	while ((node = list_first(&session->holds)) != NULL)
-		hold_remove(sessions, CONTAINER_OF(node, struct hold, session_link));
+		hold_drop(mds, CONTAINER_OF(node, struct hold, session_link));
 }
 
 void lease_drop_inode(struct sessions *sessions, struct ino ino)

@@ -3,7 +3,8 @@
  *
  * A hold is one client's lease on one inode: attributes, entries of a directory, data. It is numbered anew with every grant. Grants are made
  * under the inode's gate, without a park between the check and the number; recalls park under the exclusive gate, so that nothing is granted
- * meanwhile. A hold may be more than its client believes to have, never less. */
+ * meanwhile. A hold may be more than its client believes to have, never less. Of what is no file, a hold with no rights left says that the
+ * client's kernel refers to the inode: until it is returned, the inode outlives its last name. */
 #ifndef STRIA_MDS_LEASE_H
 #define STRIA_MDS_LEASE_H
 
@@ -33,9 +34,10 @@ struct hold {
 struct lease_change {
 	bool attr, dir;    /* attributes, entries */
 	uint8_t data_keep; /* enum lease_mode that others may keep; LEASE_PW: their data leases are not touched */
-	bool last_name;    /* who has it open without having said so must say it */
+	bool last_name;    /* every holder says whether it still refers to the inode; of what is no file */
 };
 #define LEASE_CHANGE_ATTR    ((struct lease_change){.attr = true, .data_keep = LEASE_PW})
+#define LEASE_CHANGE_NAMELESS ((struct lease_change){.data_keep = LEASE_PW, .last_name = true})
 #define LEASE_CHANGE_ENTRIES ((struct lease_change){.attr = true, .dir = true, .data_keep = LEASE_PW})
 
 /* Get back from all others what stands in the way. What they had written is stable then, and its size taken over into `inode` and its record.
@@ -46,6 +48,8 @@ int lease_recall(struct operation *op, struct inode *inode, struct lease_change 
 struct lease lease_grant(struct operation *op, const struct inode *inode, bool dir, uint8_t data);
 /* Is there anything of others that a grant of `data` would have to recall first? */
 bool lease_is_free(const struct operation *op, struct ino ino, uint8_t data);
+/* The inode loses one of its names. */
+struct lease_change lease_change_removal(const struct inode *inode);
 /* The strongest data lease that another client holds. */
 uint8_t lease_of_others(const struct operation *op, struct ino ino);
 /* The caller has said that it will not write any more: unless a newer grant is on its way to it. True: its mark may go. */
@@ -59,9 +63,9 @@ bool lease_size_is_elsewhere(const struct operation *op, struct ino ino);
 void lease_restore(struct sessions *sessions, struct session *session, const struct lease_row *row);
 /* And who has a writer mark without a lease: it may still be writing. */
 void lease_restore_marks(struct mds *mds, struct session *session);
-/* The client gives it up, if number is its last grant. */
-void lease_returned(struct sessions *sessions, struct session *session, const struct lease_row *row);
-void lease_drop_session(struct sessions *sessions, struct session *session);
+/* The client gives it up, if number is its last grant; if it is not, and the inode is an orphan, the client is asked. */
+void lease_returned(struct mds *mds, struct session *session, const struct lease_row *row);
+void lease_drop_session(struct mds *mds, struct session *session);
 void lease_drop_inode(struct sessions *sessions, struct ino ino);
 
 #endif

@@ -71,6 +71,9 @@ struct mds {
 	bool stopping;
 	struct list purge_queue; /* struct purge_item */
 	struct waitq purge_work;
+	struct ino *orphans;     /* owned: to be looked at, whether anybody still needs them */
+	size_t orphan_count, orphan_capacity;
+	bool orphans_running;    /* a task does that */
 	uint64_t next_opno;      /* of our own calls to OSTs */
 	struct list opnos;       /* struct own_opno: those in flight */
 	struct hot hot[HOT_SLOTS]; /* by hash of the inode */
@@ -176,7 +179,10 @@ void dir_touch(struct operation *op, struct inode *dir, int64_t entries);
 void inode_drop_link(struct operation *op, struct inode *inode, uint32_t links);
 /* It has no name, but is or is about to be open: says so in the store. */
 void inode_orphan(struct operation *op, const struct inode *inode);
-/* Remove an inode without links and opens. */
+/* Does anybody use it, so that it has to live without a name? Who has it open; and unless it is a file, whose data takes space, who holds
+ * anything of it: that client's kernel refers to it, as a working directory or an open fifo. */
+bool inode_is_used(const struct mds *mds, const struct inode *inode);
+/* Remove an inode without links and users. */
 void inode_destroy(struct operation *op, struct inode *inode);
 
 /* ---- inodes (inode.c) ----------------------------------------------------------------------------------------- */
@@ -219,8 +225,8 @@ void client_gone(struct mds *mds, uint64_t client, bool lost);
 int client_session(struct mds *mds, uint64_t client, struct session **ret_session);
 /* It has said done. */
 void recover_client_done(struct mds *mds, struct session *session);
-/* Close one open handle outside of a request: orphans go. Parks. */
-void open_discard(struct mds *mds, struct ino ino);
+/* One of those that used an inode does not any more: if it is an orphan, and was the last, it goes, in the background. */
+void orphan_look(struct mds *mds, struct ino ino);
 
 /* ---- MGS (mgs.c) ---------------------------------------------------------------------------------------------- */
 int mgs_load(struct mds *mds); /* parks */

@@ -450,6 +450,7 @@ void mds_free(struct mds *mds)
 	txn_fini(&mds->txn);
 	cmap_free(mds->map);
 	mem_free(mds->osts);
+	mem_free(mds->orphans);
 	mem_free(mds->seqs);
 	mem_free(mds->scratch);
 	mem_free(mds);

@@ -37,6 +37,11 @@ int perm_owner(const struct cred *cred, const struct inode *inode)
 	return cred->uid == 0 || cred->uid == inode->uid ? 0 : fail(EPERM);
 }
 
+int perm_add(const struct cred *cred, const struct inode *dir)
+{
+	return dir->nlink == 0 ? fail(ENOENT) : perm_check(cred, dir, MAY_WRITE | MAY_EXEC);
+}
+
 int perm_delete(const struct cred *cred, const struct inode *dir, const struct inode *child)
 {
 	int rc = perm_check(cred, dir, MAY_WRITE | MAY_EXEC);

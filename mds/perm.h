@@ -13,6 +13,8 @@ int perm_in_group(const struct cred *cred, uint32_t gid);
 int perm_check(const struct cred *cred, const struct inode *inode, unsigned may);
 /* EPERM unless owner or root. */
 int perm_owner(const struct cred *cred, const struct inode *inode);
+/* May the caller add an entry to `dir`? Write and search on it (EACCES); ENOENT: it has been removed. */
+int perm_add(const struct cred *cred, const struct inode *dir);
 /* May the caller remove or replace the entry of `child` in `dir`? Write and search on dir (EACCES), the sticky rule (EPERM). */
 int perm_delete(const struct cred *cred, const struct inode *dir, const struct inode *child);
 /* Mode and group of something new in `dir`: set-group-id directories hand their group down. `mode` has its type. */

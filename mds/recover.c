@@ -150,31 +150,9 @@ static void recovered_one(struct mds *mds)
 	waitq_wake_all(&mds->state_changed);
 }
 
-struct discard {
-	struct mds *mds;
-	struct ino *inos; /* owned */
-	size_t count;
-};
-
-static void discard_task(void *arg)
-{
-	struct discard *discard = arg;
-	struct mds *mds = discard->mds;
-	/* Others may have it open and not have said so yet. */
-	while (mds->identity.state == TARGET_RECOVERING && !mds->stopping)
-		(void)waitq_wait(&mds->state_changed, mds->env->loop, UINT64_MAX); /* the end of grace, or ours */
-	for (size_t i = 0; i < discard->count; i++)
-		open_discard(discard->mds, discard->inos[i]);
-	mem_free(discard->inos);
-	mem_free(discard);
-}
-
 /* Give back those opens of the session for which pick says so; their inodes are looked at in the background. */
 static void drop_opens(struct mds *mds, struct session *session, bool (*pick)(const struct session *session, const struct open_file *open))
 {
-	struct discard *discard = mem_alloc(sizeof(*discard));
-	discard->mds = mds;
-	discard->inos = mem_alloc((session->opens.count + 1) * sizeof(struct ino));
 	struct open_file **picked = mem_alloc((session->opens.count + 1) * sizeof(struct open_file *));
 	size_t count = 0;
 	struct map_iter iter = map_iter_begin(&session->opens);
@@ -184,11 +162,10 @@ static void drop_opens(struct mds *mds, struct session *session, bool (*pick)(co
 			picked[count++] = open;
 	}
 	for (size_t i = 0; i < count; i++) {
-		discard->inos[discard->count++] = picked[i]->file->ino;
+		orphan_look(mds, picked[i]->file->ino);
 		open_remove(&mds->sessions, picked[i]);
 	}
 	mem_free(picked);
-	task_spawn(mds->env->loop, "discard", discard_task, discard);
 }
 
 static bool pick_all(const struct session *session, const struct open_file *open)
@@ -224,7 +201,7 @@ void client_gone(struct mds *mds, uint64_t client, bool lost)
 		if (!session->reclaimed)
 			recovered_one(mds);
 		session->reclaimed = true;
-		lease_drop_session(&mds->sessions, session);
+		lease_drop_session(mds, session);
 		locks_drop_client(&mds->locks, client);
 		drop_opens(mds, session, pick_all);
 		session_remove(&mds->sessions, &mds->txn, session);
@@ -240,32 +217,67 @@ void client_gone(struct mds *mds, uint64_t client, bool lost)
 	}
 }
 
-static int discard_once(struct operation *op, struct ino ino)
+/* ---- orphans -------------------------------------------------------------------------------------------------- */
+
+static int orphan_look_once(struct operation *op, struct ino ino)
 {
+	struct mds *mds = op->mds;
 	struct inode *inode = NULL;
 	int rc = op_gates(op, &(struct gate_want){ino, GATE_EXCLUSIVE}, 1);
 	if (rc == 0)
 		rc = op_inode(op, ino, &inode);
-	if (rc < 0 || inode->nlink > 0 || file_is_open(&op->mds->sessions, ino))
+	if (rc < 0 || inode->nlink > 0)
 		return rc;
-	rc = op_mutate(op);
+	/* Those that only refer to it are asked whether they still do: grants that they have not heard of they cannot return. */
+	if (!file_is_open(&mds->sessions, ino) && inode_is_used(mds, inode))
+		rc = lease_recall(op, inode, LEASE_CHANGE_NAMELESS);
+	if (rc == 0)
+		rc = op_mutate(op);
 	if (rc < 0)
 		return rc;
+	if (inode_is_used(mds, inode)) {
+		file_find(&mds->sessions, ino)->orphan = true; /* also after a restart: the last of them comes back here */
+		return 0;
+	}
 	op_erase(op, key_of(TABLE_orphan, ino));
 	inode_destroy(op, inode);
-	op->mds->counters.orphans_purged++;
+	mds->counters.orphans_purged++;
 	return 0;
 }
 
-void open_discard(struct mds *mds, struct ino ino)
+static void look_at(struct mds *mds, struct ino ino)
 {
 	struct arena arena;
 	struct operation op;
 	arena_init(&arena);
-	op_init(&op, mds, &arena, "discard");
-	(void)discard_once(&op, ino); /* ESTALE: gone already; else the next start does it */
+	op_init(&op, mds, &arena, "orphan");
+	(void)orphan_look_once(&op, ino); /* ESTALE: gone already; else the next start does it */
 	op_fini(&op);
 	arena_fini(&arena);
+}
+
+static void orphans_task(void *arg)
+{
+	struct mds *mds = arg;
+	/* Others may use them and not have said so yet. */
+	while (mds->identity.state == TARGET_RECOVERING && !mds->stopping)
+		(void)waitq_wait(&mds->state_changed, mds->env->loop, UINT64_MAX); /* the end of grace, or ours */
+	while (mds->orphan_count > 0 && !mds->stopping)
+		look_at(mds, mds->orphans[--mds->orphan_count]);
+	mds->orphans_running = false;
+}
+
+void orphan_look(struct mds *mds, struct ino ino)
+{
+	if (mds->orphan_count == mds->orphan_capacity) {
+		mds->orphan_capacity = mds->orphan_capacity * 2 + 64;
+		mds->orphans = mem_realloc(mds->orphans, mds->orphan_capacity * sizeof(mds->orphans[0]));
+	}
+	mds->orphans[mds->orphan_count++] = ino;
+	if (mds->orphans_running)
+		return;
+	mds->orphans_running = true;
+	task_spawn(mds->env->loop, "orphans", orphans_task, mds);
 }
 
 /* ---- grace ---------------------------------------------------------------------------------------------------- */
@@ -273,7 +285,7 @@ void open_discard(struct mds *mds, struct ino ino)
 static int visit_orphan(struct mds *mds, const struct key_parts *parts, struct blob value)
 {
 	(void)value;
-	open_discard(mds, parts->ino);
+	orphan_look(mds, parts->ino);
 	return 0;
 }
 

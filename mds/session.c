@@ -297,7 +297,9 @@ void sessions_fini(struct sessions *sessions)
 		struct map_iter opens = map_iter_begin(&session->opens);
 		for (struct map_node *open; (open = map_iter_next(&opens)) != NULL;)
 			open_remove(sessions, CONTAINER_OF(open, struct open_file, node));
-		lease_drop_session(sessions, session);
+		struct list_node *hold;
+		while ((hold = list_first(&session->holds)) != NULL)
+			hold_remove(sessions, CONTAINER_OF(hold, struct hold, session_link));
 		session_free(session);
 	}
 	iter = map_iter_begin(&sessions->files);

@@ -54,6 +54,7 @@ struct file_state {
 	struct list opens;    /* open_file.file_link */
 	struct list marks;    /* struct mark */
 	struct list holds;    /* hold.file_link */
+	bool orphan;          /* it has no name, and lives for those above only */
 };
 struct open_file {
 	struct map_node node;       /* session->opens */

@@ -66,7 +66,7 @@
 	OP(reclaim, 0x0119, OPF_IDEMPOTENT, 1, "After a restart of the MDT: this client's opens, leases and locks, some or the last of them.") \
 	OP(forget_client, 0x011a, OPF_IDEMPOTENT, 1, "A clean unmount: nothing is open or unsaved any more.")                    \
 	OP(lease_get, 0x011b, OPF_IDEMPOTENT, 1, "Ask for the right to read or write a file's data; what conflicts is recalled first.") \
-	OP(lease_return, 0x011c, OPF_IDEMPOTENT, 1, "Leases that the client has no use for any more.")         \
+	OP(lease_return, 0x011c, OPF_IDEMPOTENT, 1, "Leases that the client has no use for any more; its kernel does not refer to these inodes.") \
 	OP(tmpfile, 0x011d, OPF_MUTATES, 1, "Create a regular file without a name and open it; link may give it one.") \
 	OP(lock, 0x011e, OPF_MUTATES, 1, "Lock or unlock a range of a file for one owner; one that has to wait is queued, and called back.") \
 	OP(lock_test, 0x011f, OPF_IDEMPOTENT, 1, "Which lock of another owner is in the way?")                                  \
@@ -474,7 +474,7 @@
 	F(u8, attr, 1, "1: attributes may not be cached any more")                    \
 	F(u8, dir, 1, "1: entries may not be cached any more")                        \
 	F(u8, data_keep, 1, "enum lease_mode that may be kept of the data lease")     \
-	F(u8, last_name, 1, "1: it is about to lose its last name: say whether it is open")
+	F(u8, last_name, 1, "1: it is no file, and about to lose its last name, or has none any more: say whether it is known")
 #define lease_recall_REP(F)                                                           \
 	F(u8, flags, 1, "enum size_flags: is there a size")                           \
 	F(u32, size_gen, 1, "truncation generation that the size belongs to")         \
@@ -482,7 +482,8 @@
 	F(i64, mtime_ns, 1, "of the last write")                                      \
 	F(u64, blocks, 1, "of 512 bytes; 0: unknown")                                 \
 	F(u64, handle, 1, "under which it has the file open without having said so; 0: not open") \
-	F(blob, data, 1, "with SIZE_INLINE: the whole file, to live with its inode")
+	F(blob, data, 1, "with SIZE_INLINE: the whole file, to live with its inode")  \
+	F(u8, known, 1, "1: its kernel refers to the inode, and may go on asking of it when it has no name any more")
 
 #define glimpse_REQ(F) F(ino, ino, 1, "")
 #define glimpse_REP(F)                                                                \

@@ -16,7 +16,7 @@ static int enter_free(struct operation *op, const struct cred *cred, struct ino 
 		return rc;
 	if (ret_entry->child != NULL)
 		return fail(EEXIST);
-	rc = perm_check(cred, ret_entry->dir, MAY_WRITE | MAY_EXEC);
+	rc = perm_add(cred, ret_entry->dir);
 	if (rc < 0)
 		return rc;
 	return entry_has_room(ret_entry) ? 0 : fail(ENOSPC);
@@ -124,7 +124,7 @@ int mds_op_create(struct operation *op, const struct create_req *req, struct cre
 						   : open_existing(op, &req->cred, inode, req->handle, req->flags, &rep->lease);
 	} else {
 		struct blob layout;
-		rc = perm_check(&req->cred, entry.dir, MAY_WRITE | MAY_EXEC);
+		rc = perm_add(&req->cred, entry.dir);
 		if (rc == 0 && !entry_has_room(&entry))
 			rc = fail(ENOSPC);
 		if (rc == 0)
@@ -165,7 +165,7 @@ int mds_op_tmpfile(struct operation *op, const struct tmpfile_req *req, struct t
 	if (rc == 0 && !S_ISDIR(dir->mode))
 		rc = fail(ENOTDIR);
 	if (rc == 0)
-		rc = perm_check(&req->cred, dir, MAY_WRITE | MAY_EXEC);
+		rc = perm_add(&req->cred, dir);
 	if (rc == 0)
 		rc = place_layout(op, dir, req->layout, &layout);
 	if (rc == 0)

@@ -53,7 +53,7 @@ int mds_op_lease_return(struct operation *op, const struct lease_return_req *req
 		struct lease_row row = lease_row_get(&in);
 		if (in.err < 0)
 			return fail(ERR_malformed);
-		lease_returned(&op->mds->sessions, op->session, &row);
+		lease_returned(op->mds, op->session, &row);
 	}
 	return 0;
 }

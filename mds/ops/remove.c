@@ -26,7 +26,7 @@ int mds_op_link(struct operation *op, const struct link_req *req, struct link_re
 	if (rc == 0)
 		rc = op_inode(op, req->ino, &inode);
 	if (rc == 0)
-		rc = perm_check(&req->cred, entry.dir, MAY_WRITE | MAY_EXEC);
+		rc = perm_add(&req->cred, entry.dir);
 	if (rc < 0)
 		return rc;
 	if (S_ISDIR(inode->mode))
@@ -60,15 +60,11 @@ int mds_op_link(struct operation *op, const struct link_req *req, struct link_re
 	return 0;
 }
 
-/* A name goes: nobody may go on believing in it, and who has the inode open without having said so says it. Parks. */
+/* A name goes: nobody may go on believing in it. Parks. */
 static int recall_for_removal(struct operation *op, struct entry *entry)
 {
-	bool is_dir = S_ISDIR(entry->child->mode);
 	int rc = lease_recall(op, entry->dir, LEASE_CHANGE_ENTRIES);
-	if (rc < 0)
-		return rc;
-	return lease_recall(op, entry->child, (struct lease_change){.attr = true, .dir = is_dir, .data_keep = LEASE_PW,
-								    .last_name = is_dir || entry->child->nlink == 1});
+	return rc < 0 ? rc : lease_recall(op, entry->child, lease_change_removal(entry->child));
 }
 
 int mds_op_unlink(struct operation *op, const struct unlink_req *req, struct unlink_rep *rep)
@@ -162,7 +158,7 @@ int mds_op_close(struct operation *op, const struct close_req *req, struct close
 		op_erase(op, key_writer(req->ino, op->client));
 		mark_remove(sessions, req->ino, op->client);
 	}
-	if (inode->nlink == 0 && !file_is_open(sessions, req->ino)) {
+	if (inode->nlink == 0 && !inode_is_used(op->mds, inode)) {
 		op_erase(op, key_of(TABLE_orphan, req->ino));
 		inode_destroy(op, inode);
 		op->mds->counters.orphans_purged++;

@@ -94,7 +94,7 @@ static int check_perms(const struct cred *cred, const struct move *move)
 	int rc = perm_delete(cred, move->from.dir, move->from.child);
 	if (rc == 0)
 		rc = move->to.child != NULL ? perm_delete(cred, move->to.dir, move->to.child)
-					    : perm_check(cred, move->to.dir, MAY_WRITE | MAY_EXEC);
+					    : perm_add(cred, move->to.dir);
 	/* a directory that gets another parent is written to: its ".." changes */
 	if (rc == 0 && move->between_dirs && S_ISDIR(move->from.child->mode))
 		rc = perm_check(cred, move->from.child, MAY_WRITE);
@@ -192,9 +192,8 @@ static int recall(struct operation *op, struct move *move)
 	if (rc == 0)
 		rc = lease_recall(op, move->from.child, LEASE_CHANGE_ATTR);
 	if (rc == 0 && move->to.child != NULL) {
-		bool goes = (move->flags & MOVE_EXCHANGE) == 0 && (S_ISDIR(move->to.child->mode) || move->to.child->nlink == 1);
-		rc = lease_recall(op, move->to.child, (struct lease_change){.attr = true, .dir = goes && S_ISDIR(move->to.child->mode),
-									     .data_keep = LEASE_PW, .last_name = goes});
+		bool goes = (move->flags & MOVE_EXCHANGE) == 0;
+		rc = lease_recall(op, move->to.child, goes ? lease_change_removal(move->to.child) : LEASE_CHANGE_ATTR);
 	}
 	return rc;
 }

@@ -95,6 +95,8 @@ int64_t kernel_pread(struct kernel *kernel, int fd, uint8_t *buf, size_t len, ui
 int64_t kernel_pwrite(struct kernel *kernel, int fd, const uint8_t *buf, size_t len, uint64_t offset);
 int kernel_fsync(struct kernel *kernel, int fd);
 int kernel_ftruncate(struct kernel *kernel, int fd, uint64_t size);
+int kernel_fchmod(struct kernel *kernel, int fd, uint32_t mode);
+int64_t kernel_fgetxattr(struct kernel *kernel, int fd, const char *name, uint8_t *buf, size_t size);
 int kernel_fstat(struct kernel *kernel, int fd, struct attr *ret_attr);
 int kernel_stat(struct kernel *kernel, const char *path, struct attr *ret_attr); /* lstat */
 int kernel_setattr(struct kernel *kernel, const char *path, uint32_t valid, const struct attr *attr);

@@ -71,8 +71,12 @@ static int open_inode(struct kernel *kernel, struct kinode *inode, int flags)
 	struct kernel_opened opened;
 	if (S_ISLNK(inode->attr.mode))
 		return -ELOOP;
-	if (S_ISDIR(inode->attr.mode))
-		return -EISDIR;
+	if (S_ISDIR(inode->attr.mode)) { /* without OPENDIR: only the kernel knows that it is open */
+		bool reads = (flags & (O_ACCMODE | O_CREAT | O_TRUNC)) == O_RDONLY;
+		return reads ? file_new(kernel, inode, &(struct kernel_opened){.keep_cache = true}, flags) : -EISDIR;
+	}
+	if (S_ISFIFO(inode->attr.mode))
+		return file_new(kernel, inode, &(struct kernel_opened){.keep_cache = true}, flags);
 	kernel->counts.requests++;
 	int rc = kernel->ops->open(kernel->ctx, inode->ino, flags, &opened);
 	if (rc < 0)
@@ -189,9 +193,12 @@ int kernel_close(struct kernel *kernel, int fd)
 	uint64_t fh = file->fh;
 	file->inode = NULL;
 	inode->pins++;
-	kernel->counts.requests++;
-	int rc = kernel->ops->flush(kernel->ctx, inode->ino, fh);
-	kernel->ops->release(kernel->ctx, inode->ino, fh);
+	int rc = 0;
+	if (S_ISREG(inode->attr.mode)) {
+		kernel->counts.requests++;
+		rc = kernel->ops->flush(kernel->ctx, inode->ino, fh);
+		kernel->ops->release(kernel->ctx, inode->ino, fh);
+	}
 	inode->opens--;
 	kinode_put(kernel, inode);
 	return rc;
@@ -394,6 +401,12 @@ int kernel_ftruncate(struct kernel *kernel, int fd, uint64_t size)
 	return setattr_inode(kernel, file->inode, file->fh, SET_SIZE, &(struct attr){.size_bytes = size});
 }
 
+int kernel_fchmod(struct kernel *kernel, int fd, uint32_t mode)
+{
+	struct kfile *file = file_of(kernel, fd);
+	return file == NULL ? -EBADF : setattr_inode(kernel, file->inode, 0, SET_MODE, &(struct attr){.mode = mode});
+}
+
 int kernel_setattr(struct kernel *kernel, const char *path, uint32_t valid, const struct attr *attr)
 {
 	struct kinode *inode;
@@ -527,16 +540,27 @@ int kernel_setxattr(struct kernel *kernel, const char *path, const char *name, s
 	return rc;
 }
 
+static int64_t getxattr_inode(struct kernel *kernel, struct kinode *inode, const char *name, uint8_t *buf, size_t size)
+{
+	kernel->counts.requests++;
+	return xattr_refused(inode, name) ? -ENODATA : kernel->ops->getxattr(kernel->ctx, inode->ino, name, buf, size);
+}
+
 int64_t kernel_getxattr(struct kernel *kernel, const char *path, const char *name, uint8_t *buf, size_t size)
 {
 	struct kinode *inode;
 	int rc = kernel_walk(kernel, path, &inode);
 	if (rc < 0)
 		return rc;
-	kernel->counts.requests++;
-	int64_t got = xattr_refused(inode, name) ? -ENODATA : kernel->ops->getxattr(kernel->ctx, inode->ino, name, buf, size);
+	int64_t got = getxattr_inode(kernel, inode, name, buf, size);
 	kinode_put(kernel, inode);
 	return got;
+}
+
+int64_t kernel_fgetxattr(struct kernel *kernel, int fd, const char *name, uint8_t *buf, size_t size)
+{
+	struct kfile *file = file_of(kernel, fd);
+	return file == NULL ? -EBADF : getxattr_inode(kernel, file->inode, name, buf, size);
 }
 
 int64_t kernel_listxattr(struct kernel *kernel, const char *path, uint8_t *buf, size_t size)

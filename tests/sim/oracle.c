@@ -8,7 +8,7 @@
 static const char *const op_names[MOP_COUNT] = {
 	"open", "close", "write", "read", "fsync", "ftruncate", "fstat", "truncate", "stat", "mkdir", "rmdir", "unlink", "rename", "link",
 	"symlink", "readlink", "mknod", "chmod", "chown", "utimens", "setxattr", "getxattr", "removexattr", "listxattr", "readdir",
-	"statfs", "setstripe", "tmpfile", "link_handle",
+	"statfs", "setstripe", "tmpfile", "link_handle", "fchmod", "fgetxattr",
 };
 
 const char *model_op_name(enum model_op_kind kind)
@@ -327,7 +327,21 @@ static int64_t predict_link_handle(struct model *model, const struct model_op *o
 	int64_t rc = predict_new(model, op->to);
 	if (rc < 0)
 		return rc;
+	if (inode->kind == MODEL_DIR)
+		return -EPERM;
 	return inode->nlink == 0 && !inode->linkable ? -ENOENT : 0;
+}
+
+static int64_t predict_xattr(const struct model_inode *inode, const struct model_op *op)
+{
+	const struct model_xattr *xattr = &inode->xattrs[op->xattr];
+	if (inode->kind == MODEL_SYMLINK || inode->kind == MODEL_FIFO) /* user.* is for files and directories */
+		return op->kind == MOP_LISTXATTR ? 0 : op->kind == MOP_SETXATTR || op->kind == MOP_REMOVEXATTR ? -EPERM : -ENODATA;
+	if (op->kind == MOP_SETXATTR)
+		return 0;
+	if (xattr->len == 0)
+		return -ENODATA;
+	return op->kind == MOP_GETXATTR || op->kind == MOP_FGETXATTR ? (int64_t)xattr->len : 0;
 }
 
 static int64_t predict_handle(struct model *model, const struct model_op *op)
@@ -345,17 +359,7 @@ static int64_t predict_handle(struct model *model, const struct model_op *op)
 		return handle->write ? (int64_t)op->len : -EBADF;
 	if (op->kind == MOP_FTRUNCATE)
 		return handle->write ? 0 : -EINVAL;
-	return 0;
-}
-
-static int64_t predict_xattr(const struct model_inode *inode, const struct model_op *op)
-{
-	const struct model_xattr *xattr = &inode->xattrs[op->xattr];
-	if (inode->kind == MODEL_SYMLINK || inode->kind == MODEL_FIFO) /* user.* is for files and directories */
-		return op->kind == MOP_LISTXATTR ? 0 : op->kind == MOP_GETXATTR ? -ENODATA : -EPERM;
-	if (op->kind == MOP_SETXATTR)
-		return 0;
-	return xattr->len != 0 ? (op->kind == MOP_GETXATTR ? (int64_t)xattr->len : 0) : -ENODATA;
+	return op->kind == MOP_FGETXATTR ? predict_xattr(handle->inode, op) : 0;
 }
 
 static int64_t predict_inode(const struct model_inode *inode, const struct model_op *op)
@@ -391,6 +395,8 @@ int64_t model_predict(struct model *model, const struct model_op *op)
 	case MOP_FSYNC:
 	case MOP_FTRUNCATE:
 	case MOP_FSTAT:
+	case MOP_FCHMOD:
+	case MOP_FGETXATTR:
 		return predict_handle(model, op);
 	case MOP_MKDIR:
 	case MOP_MKNOD:
@@ -562,6 +568,8 @@ static void apply_handle(struct model *model, const struct model_op *op)
 		file_write(inode, handle->append ? inode->data.size : op->offset, op->len, op->seed, false);
 	} else if (op->kind == MOP_FTRUNCATE) {
 		file_truncate(inode, op->len, false);
+	} else if (op->kind == MOP_FCHMOD) {
+		inode->mode = op->mode;
 	} else if (op->kind == MOP_FSYNC && inode->kind == MODEL_FILE) {
 		file_synced(inode);
 	} else if (op->kind == MOP_CLOSE) {
@@ -619,6 +627,8 @@ void model_apply(struct model *model, const struct model_op *op)
 	case MOP_FSYNC:
 	case MOP_FTRUNCATE:
 	case MOP_FSTAT:
+	case MOP_FCHMOD:
+	case MOP_FGETXATTR:
 		apply_handle(model, op);
 		break;
 	case MOP_MKDIR:

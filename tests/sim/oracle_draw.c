@@ -12,7 +12,7 @@ static const struct {
 	{MOP_TRUNCATE, 3}, {MOP_STAT, 8}, {MOP_MKDIR, 4}, {MOP_RMDIR, 2}, {MOP_UNLINK, 4}, {MOP_RENAME, 6}, {MOP_LINK, 2},
 	{MOP_SYMLINK, 1}, {MOP_READLINK, 1}, {MOP_MKNOD, 1}, {MOP_CHMOD, 2}, {MOP_CHOWN, 1}, {MOP_UTIMENS, 1}, {MOP_SETXATTR, 2},
 	{MOP_GETXATTR, 2}, {MOP_REMOVEXATTR, 1}, {MOP_LISTXATTR, 1}, {MOP_READDIR, 4}, {MOP_STATFS, 1}, {MOP_SETSTRIPE, 1},
-	{MOP_TMPFILE, 3}, {MOP_LINK_HANDLE, 3},
+	{MOP_TMPFILE, 3}, {MOP_LINK_HANDLE, 3}, {MOP_FCHMOD, 2}, {MOP_FGETXATTR, 2},
 };
 
 static enum model_op_kind kind_draw(struct rng *rng)
@@ -132,9 +132,10 @@ static void open_draw(struct model *model, struct rng *rng, struct model_op *op)
 		op->flags |= MO_APPEND;
 	op->mode = 0600 | (uint32_t)rng_below(rng, 0100);
 	const struct model_inode *inode = model_find(model, op->path);
-	if (inode != NULL && inode->kind == MODEL_FIFO) /* opening one blocks, and is none of the file system's business */
-		op->kind = MOP_STAT;
-	if (inode != NULL && inode->kind == MODEL_DIR && !(op->flags & (MO_WRITE | MO_CREATE)))
+	/* What is no file is none of the file system's business once it is open, but for its attributes. */
+	if (inode != NULL && inode->kind == MODEL_FIFO)
+		op->flags = MO_READ;
+	if (inode != NULL && inode->kind == MODEL_DIR && !(op->flags & (MO_WRITE | MO_CREATE)) && rng_chance(rng, 500000))
 		op->kind = MOP_READDIR;
 }
 
@@ -167,6 +168,10 @@ static void handle_op_draw(struct model *model, struct rng *rng, struct model_op
 {
 	op->handle = handle_draw(model, rng, true);
 	const struct model_inode *inode = model->handles[op->handle].inode;
+	if (inode != NULL && inode->kind != MODEL_FILE && op->kind != MOP_CLOSE && op->kind != MOP_FCHMOD && op->kind != MOP_FGETXATTR)
+		op->kind = MOP_FSTAT;
+	op->mode = (uint32_t)rng_below(rng, 01000);
+	op->xattr = (unsigned)rng_below(rng, MODEL_XATTRS);
 	uint64_t size = inode != NULL ? inode->data.size : 0;
 	op->seed = rng_u64(rng);
 	op->offset = offset_draw(rng, size);
@@ -219,6 +224,8 @@ void model_op_draw(struct model *model, struct rng *rng, struct model_op *ret_op
 	case MOP_FSYNC:
 	case MOP_FTRUNCATE:
 	case MOP_FSTAT:
+	case MOP_FCHMOD:
+	case MOP_FGETXATTR:
 		handle_op_draw(model, rng, &op);
 		break;
 	case MOP_RENAME:

@@ -187,6 +187,18 @@ static int64_t do_write(struct work_task *task, int fd)
 	return done;
 }
 
+static int64_t do_fgetxattr(struct work_task *task, int fd)
+{
+	const struct model_xattr *xattr = &task->model->handles[task->op.handle].inode->xattrs[task->op.xattr];
+	uint8_t value[MODEL_XATTR_BYTES];
+	char name[32];
+	(void)snprintf(name, sizeof(name), "user.x%u", task->op.xattr);
+	int64_t got = kernel_fgetxattr(task->kernel, fd, name, value, sizeof(value));
+	if (got > 0 && (xattr->len != (size_t)got || memcmp(xattr->value, value, xattr->len) != 0))
+		wrong(task, "the value is another");
+	return got;
+}
+
 static int64_t do_handle(struct work_task *task)
 {
 	struct model_op *op = &task->op;
@@ -205,6 +217,10 @@ static int64_t do_handle(struct work_task *task)
 		return kernel_fsync(task->kernel, fd);
 	case MOP_FTRUNCATE:
 		return kernel_ftruncate(task->kernel, fd, op->len);
+	case MOP_FCHMOD:
+		return kernel_fchmod(task->kernel, fd, op->mode);
+	case MOP_FGETXATTR:
+		return do_fgetxattr(task, fd);
 	default: {
 		int rc = kernel_fstat(task->kernel, fd, &attr);
 		if (rc == 0)
