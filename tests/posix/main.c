@@ -26,6 +26,8 @@ const struct posix_user posix_other = {"other", OTHER_UID, OTHER_GID, 0};
 const struct posix_user posix_member = {"member", MEMBER_UID, MEMBER_UID, FILE_GID};
 const struct posix_user posix_owner = {"owner", 1234, 1234, 0};
 
+void *const posix_bad = (void *)64;
+
 static bool judge(bool held, const char *expected, const char *got, const char *format, va_list args)
 {
 	char what[512], line[1200];

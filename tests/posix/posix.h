@@ -59,6 +59,8 @@ void posix_open_close(int fd);            /* closes what an assertion opened, if
 const char *posix_name(char fill, size_t length); /* a name of so many bytes; one of 4 buffers, in turn */
 const char *posix_second(const char *path);       /* the same file by the second mount; one of posix_path's buffers */
 
+extern void *const posix_bad; /* an address that nothing is at */
+
 struct posix_case {
 	const char *name;
 	void (*run)(void);

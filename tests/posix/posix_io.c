@@ -3,7 +3,6 @@
 #include "tests/posix/posix.h"
 
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
@@ -176,8 +175,7 @@ static void bad_arguments(void)
 {
 	posix_make("f", 0644, 10);
 	int fd = (int)NEED(open("f", O_RDWR)), dir = (int)NEED(open(".", O_RDONLY | O_DIRECTORY));
-	char *bad = mmap(NULL, 8192, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	NEED(bad == MAP_FAILED ? -1 : 0);
+	void *bad = posix_bad;
 	ERR(write(fd, bad, 100), EFAULT, "write from memory that there is not");
 	ERR(read(fd, bad, 100), EFAULT, "read into memory that there is not");
 	ERR(pwrite(fd, bad, 100, 5), EFAULT, "pwrite from memory that there is not");
