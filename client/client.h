@@ -14,6 +14,7 @@
 #include "common/core/task.h"
 #include "proto/proto.h"
 
+struct json_out;
 struct client;
 struct client_file;
 struct client_buf;
@@ -202,6 +203,8 @@ struct client_counters {
 	uint64_t locks_granted_late;  /* grants of requests that nobody waited for any more: given back */
 	uint64_t locks_lost;          /* owners whose locks an eviction took */
 };
+/* fn(ctx) adds members to the mount's statistics (VXATTR_STATS). */
+void client_on_stats(struct client *client, void (*fn)(void *ctx, struct json_out *json), void *ctx);
 const struct client_counters *client_counters(const struct client *client);
 uint64_t client_id(const struct client *client);
 struct rpc *client_rpc(struct client *client);

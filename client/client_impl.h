@@ -196,6 +196,8 @@ struct client {
 	void *on_free_ctx;
 	bool wants_free;
 	struct client_counters counters;
+	void (*on_stats)(void *ctx, struct json_out *json);
+	void *on_stats_ctx;
 };
 
 /* ---- session.c: targets, the map, and the one retry loop ------------------------------------------------------- */

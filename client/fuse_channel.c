@@ -371,6 +371,7 @@ static void take_request(struct fuse_channel *channel, const uint8_t *message, s
 	if (take_without_task(channel, &header, body, body_len))
 		return;
 	const struct fuse_op *row = fuse_op_find(header.opcode);
+	channel->counts[header.opcode % FUSE_OPCODES] += row != NULL;
 	if (row == NULL || body_len < row->body_min) {
 		(void)send_answer(channel, header.unique, row == NULL ? -ENOSYS : -EIO, NULL, 0); /* nothing to undo */
 		return;
@@ -469,6 +470,7 @@ struct fuse_channel *fuse_channel_new(const struct fuse_channel_conf *conf)
 	map_init(&channel->files);
 	list_init(&channel->waiting);
 	client_buf_on_free(conf->client, buffers_are_free, channel);
+	client_on_stats(conf->client, fuse_counts_json, channel);
 	channel->source = (struct loop_source){.poll = poll_channel, .fd = conf->fd, .in_flight = true};
 	loop_source_add(conf->loop, &channel->source);
 	return channel;
@@ -513,6 +515,7 @@ void fuse_channel_free(struct fuse_channel *channel)
 	CHECK(fuse_channel_is_idle(channel));
 	loop_source_remove(&channel->source);
 	client_buf_on_free(channel->conf.client, NULL, NULL);
+	client_on_stats(channel->conf.client, NULL, NULL);
 	struct map_iter iter = map_iter_begin(&channel->files);
 	for (struct map_node *node; (node = map_iter_next(&iter)) != NULL;)
 		fuse_file_free(channel, CONTAINER_OF(node, struct fuse_file, node));

@@ -67,6 +67,8 @@ struct fuse_op {
 	int (*run)(struct fuse_request *req);
 };
 
+enum { FUSE_OPCODES = 64 };
+
 struct fuse_channel {
 	struct loop_source source;
 	struct fuse_channel_conf conf;
@@ -77,6 +79,7 @@ struct fuse_channel {
 	struct map files;
 	uint64_t last_file_id;
 	uint64_t mode_gen;           /* grows with every change of modes and owners through this mount */
+	uint64_t counts[FUSE_OPCODES]; /* requests, by opcode */
 	bool ready, ended, closed;
 };
 
@@ -106,6 +109,8 @@ static inline struct ino fuse_node(const struct fuse_request *req)
 /* ---- fuse_ops.c: names and attributes; fuse_ops_file.c: open files, directories; fuse_ops_lock.c: locks ------- */
 /* The row of an opcode; NULL: unknown, which is answered with ENOSYS: the kernel then does without, and asks no more. */
 const struct fuse_op *fuse_op_find(uint32_t opcode);
+/* "requests": those of the table that came. */
+void fuse_counts_json(void *channel, struct json_out *json);
 void fuse_fill_entry(const struct client_entry *entry, struct fuse_entry_out *out);
 
 int fuse_run_open(struct fuse_request *req);

@@ -2,6 +2,7 @@
  * The table of FUSE operations, and those on names and attributes: FUSE's structures to client.h's calls and back, nothing more. A handler
  * takes its body apart with fuse_take, so that no read goes past its end. */
 #include "client/fuse_impl.h"
+#include "common/base/json_out.h"
 
 #include <stdio.h>
 
@@ -365,6 +366,16 @@ static const struct fuse_op ops[] = {
 	{"readdirplus", FUSE_READDIRPLUS, sizeof(struct fuse_read_in), fuse_run_readdirplus},
 	{"syncfs", FUSE_SYNCFS, 0, run_syncfs},
 };
+
+void fuse_counts_json(void *ctx, struct json_out *json)
+{
+	const struct fuse_channel *channel = ctx;
+	json_object_begin(json, "requests");
+	for (size_t i = 0; i < ARRAY_COUNT(ops); i++)
+		if (channel->counts[ops[i].opcode] > 0)
+			json_u64(json, ops[i].name, channel->counts[ops[i].opcode]);
+	json_end(json);
+}
 
 const struct fuse_op *fuse_op_find(uint32_t opcode)
 {

@@ -270,6 +270,34 @@ static int get_cluster(struct client *client, struct arena *arena, struct blob *
 	return 0;
 }
 
+static int get_stats(struct client *client, struct arena *arena, struct blob *ret_value)
+{
+	const struct client_counters *counters = &client->counters;
+	struct json_out json = json_out(arena);
+	json_object_begin(&json, NULL);
+	if (client->on_stats != NULL)
+		client->on_stats(client->on_stats_ctx, &json);
+	rpc_counts_json(client->rpc, &json);
+	json_object_begin(&json, "hits");
+	json_u64(&json, "attr", counters->attr_hits);
+	json_u64(&json, "name", counters->name_hits);
+	json_u64(&json, "list", counters->list_hits);
+	json_u64(&json, "open", counters->open_hits);
+	json_end(&json);
+	json_u64(&json, "recalls", counters->recalls);
+	json_u64(&json, "nodes", client_node_count(client));
+	json_u64(&json, "unstable_bytes", client_unstable_bytes(client));
+	json_end(&json);
+	*ret_value = json_blob(&json);
+	return 0;
+}
+
+void client_on_stats(struct client *client, void (*fn)(void *ctx, struct json_out *json), void *ctx)
+{
+	client->on_stats = fn;
+	client->on_stats_ctx = ctx;
+}
+
 static int get_place(struct client *client, struct ino ino, struct arena *arena, struct blob *ret_value)
 {
 	uint32_t mdt = cmap_mdt_of(client->map, ino);
@@ -455,6 +483,8 @@ int vxattr_get(struct client *client, struct client_op *op, struct ino ino, stru
 		return get_cluster(client, arena, ret_value);
 	if (str_eq(name, STR(VXATTR_LOCKS)))
 		return get_locks(client, op, ino, arena, ret_value);
+	if (str_eq(name, STR(VXATTR_STATS)))
+		return get_stats(client, arena, ret_value);
 	struct str paths = STR(VXATTR_PATHS);
 	if (has_prefix(name, paths))
 		return get_paths(client, op, (struct str){name.ptr + paths.len, name.len - paths.len}, arena, ret_value);

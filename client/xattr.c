@@ -1,12 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Extended attributes: those with our prefix are virtual (vxattr.c), the rest is kept by the MDT. */
+ * Extended attributes: those with our prefix are virtual (vxattr.c), the rest is kept by the MDT. Most inodes have none, and their attributes
+ * say so: under a lease on these nobody needs to be asked. Programs ask often: ls -l for ACLs, the kernel for capabilities before a first write. */
 #include "client/client_impl.h"
+
+/* True: there are none. False: there are some, or it is not known. */
+static bool has_none(struct client *client, struct ino ino)
+{
+	const struct node *node = node_find(client, ino);
+	if (node == NULL || !lease_attr_ok(client, node) || (node->attr.flags & ATTR_HAS_XATTRS) != 0)
+		return false;
+	client->counters.attr_hits++;
+	return true;
+}
 
 int client_getxattr(struct client *client, struct client_op *op, struct ino ino, struct str name, struct arena *arena,
 		    struct blob *ret_value)
 {
 	if (vxattr_is(name))
 		return vxattr_get(client, op, ino, name, arena, ret_value);
+	if (has_none(client, ino))
+		return fail(ENODATA);
 	struct getxattr_req req = {.cred = session_cred(op), .ino = ino, .name = name};
 	struct getxattr_rep rep;
 	int rc = session_mdt_call(client, ino,
@@ -42,6 +55,10 @@ int client_setxattr(struct client *client, struct client_op *op, struct ino ino,
 
 int client_listxattr(struct client *client, struct client_op *op, struct ino ino, struct arena *arena, struct blob *ret_names)
 {
+	if (has_none(client, ino)) {
+		*ret_names = blob_of(NULL, 0);
+		return 0;
+	}
 	struct listxattr_req req = {.cred = session_cred(op), .ino = ino};
 	struct listxattr_rep rep;
 	int rc = session_mdt_call(client, ino,

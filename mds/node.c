@@ -478,24 +478,6 @@ struct mds_counters mds_counters(const struct mds *mds)
 	return mds->counters;
 }
 
-static void status_ops(struct mds *mds, struct json_out *json)
-{
-	const struct proto_op *rows = NULL;
-	size_t count = proto_ops(&rows);
-	json_object_begin(json, "ops");
-	for (size_t i = 0; i < count; i++) {
-		struct rpc_op_count counted = rpc_count(mds->rpc, rows[i].number);
-		if (counted.served == 0)
-			continue;
-		json_object_begin(json, rows[i].name);
-		json_u64(json, "served", counted.served);
-		json_u64(json, "failed", counted.served_failed);
-		json_u64(json, "mean_us", counted.served_ns / counted.served / NS_PER_US);
-		json_end(json);
-	}
-	json_end(json);
-}
-
 struct blob mds_status_json(struct mds *mds, struct arena *arena)
 {
 	struct json_out json = json_out(arena);
@@ -531,7 +513,7 @@ struct blob mds_status_json(struct mds *mds, struct arena *arena)
 	json_u64(&json, "hits", stats->hits);
 	json_u64(&json, "misses", stats->misses);
 	json_end(&json);
-	status_ops(mds, &json);
+	rpc_counts_json(mds->rpc, &json);
 	if (mds->mgs != NULL)
 		mgs_status(mds, &json);
 	json_end(&json);

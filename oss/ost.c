@@ -214,6 +214,7 @@ static struct blob status_json(struct ost *ost, struct arena *arena)
 	json_u64(&json, "flux_marks", c->flux_marks);
 	json_u64(&json, "replays", c->replays_applied);
 	json_u64(&json, "late_copies", c->late_copies);
+	rpc_counts_json(ost->rpc, &json);
 	json_end(&json);
 	return json_blob(&json);
 }

@@ -2,6 +2,7 @@
  * Connections of a node, and what comes in on them. Serving is in rpc_serve.c, calling in rpc_peer.c. */
 #include "common/core/rpc.h"
 #include "common/base/check.h"
+#include "common/base/json_out.h"
 #include "common/core/rpc_impl.h"
 #include "common/core/trace.h"
 
@@ -228,6 +229,31 @@ struct rpc_op_count rpc_count(const struct rpc *rpc, enum op number)
 {
 	const struct proto_op *op = proto_op((uint16_t)number);
 	return op != NULL ? *rpc_count_row(rpc, op) : (struct rpc_op_count){0};
+}
+
+static void count_json(struct json_out *json, const char *op, const char *what, uint64_t count, uint64_t failed, uint64_t ns)
+{
+	if (count == 0)
+		return;
+	json_object_begin(json, op);
+	json_u64(json, what, count);
+	json_u64(json, "failed", failed);
+	json_u64(json, "mean_us", ns / count / NS_PER_US);
+	json_end(json);
+}
+
+void rpc_counts_json(const struct rpc *rpc, struct json_out *json)
+{
+	const struct proto_op *rows = NULL;
+	size_t rows_count = proto_ops(&rows);
+	json_object_begin(json, "ops");
+	for (size_t i = 0; i < rows_count; i++)
+		count_json(json, rows[i].name, "served", rpc->counts[i].served, rpc->counts[i].served_failed, rpc->counts[i].served_ns);
+	json_end(json);
+	json_object_begin(json, "calls");
+	for (size_t i = 0; i < rows_count; i++)
+		count_json(json, rows[i].name, "made", rpc->counts[i].calls_made, rpc->counts[i].calls_failed, rpc->counts[i].made_ns);
+	json_end(json);
 }
 
 uint64_t rpc_dropped_messages(const struct rpc *rpc)

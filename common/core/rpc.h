@@ -11,6 +11,7 @@
 #include "proto/frame.h"
 #include "proto/proto.h"
 
+struct json_out;
 struct rpc;
 struct rpc_peer;
 struct rpc_call;
@@ -129,6 +130,8 @@ struct rpc_op_count {
 };
 /* Of one operation; zero row for an unknown one. */
 struct rpc_op_count rpc_count(const struct rpc *rpc, enum op op);
+/* As members of the object that is open, {"OPERATION": {"served", "failed", "mean_us"}}: "ops" are those served, "calls" those made. */
+void rpc_counts_json(const struct rpc *rpc, struct json_out *json);
 uint64_t rpc_dropped_messages(const struct rpc *rpc); /* malformed, corrupt, of unknown versions */
 
 #endif

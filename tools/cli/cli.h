@@ -80,5 +80,6 @@ int verb_getname(int argc, char **argv);
 int verb_path2fid(int argc, char **argv);
 int verb_fid2path(int argc, char **argv);
 int verb_locks(int argc, char **argv);
+int verb_stats(int argc, char **argv);
 
 #endif

@@ -68,6 +68,7 @@ static const struct verb verbs[] = {
 	 "  -n, --fsname           only the name of the file system\n"
 	 "  -u, --uuid             the client's id\n",
 	 verb_getname},
+	{"stats", "[PATH]", "count what a mount was asked, and what it asked servers", NULL, verb_stats},
 	{"path2fid", "[--parents] PATH…", "the FID of files", "      --parents          the FID of the parent directory and the name\n", verb_path2fid},
 	{"fid2path", "[OPTION…] MOUNT FID…", "every path of a FID",
 	 "  -0, --print0           end paths with NUL\n"
