@@ -129,7 +129,7 @@ static int check_named(struct mds *mds, const struct layout *wanted, bool *ret_n
 	return 0;
 }
 
-static int place(struct operation *op, const struct layout *wanted, struct blob *ret_layout)
+static int place(struct operation *op, const struct layout *wanted, uint32_t gen, struct blob *ret_layout)
 {
 	struct mds *mds = op->mds;
 	struct choice *choice = arena_alloc(op->arena, sizeof(*choice));
@@ -153,6 +153,7 @@ static int place(struct operation *op, const struct layout *wanted, struct blob 
 	rc = layout_place(wanted, choice->osts, choice->count, choice->start, placed);
 	if (rc < 0)
 		return rc;
+	placed->gen = gen;
 	struct wire_out out = op_buffer(op, WIRE_BYTES_BYTES_MAX);
 	layout_encode(placed, &out);
 	if (out.err < 0)
@@ -161,7 +162,7 @@ static int place(struct operation *op, const struct layout *wanted, struct blob 
 	return 0;
 }
 
-int place_layout(struct operation *op, const struct inode *dir, struct blob wanted, struct blob *ret_layout)
+int place_layout(struct operation *op, const struct inode *dir, struct blob wanted, uint32_t gen, struct blob *ret_layout)
 {
 	struct layout *layout = arena_alloc(op->arena, sizeof(*layout));
 	if (wanted.len == 0 && dir != NULL)
@@ -171,7 +172,7 @@ int place_layout(struct operation *op, const struct inode *dir, struct blob want
 	else if (layout_decode(wanted, layout) < 0)
 		return fail(EINVAL);
 	int rc = layout_check(layout, false);
-	return rc < 0 ? rc : place(op, layout, ret_layout);
+	return rc < 0 ? rc : place(op, layout, gen, ret_layout);
 }
 
 /* ---- opens, sizes --------------------------------------------------------------------------------------------- */

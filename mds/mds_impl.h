@@ -190,8 +190,9 @@ struct attr inode_attr(struct mds *mds, const struct inode *inode, uint64_t clie
 /* A fresh inode number of a shard; its reservation goes into the batch that collects. ENOSPC: the shard has none left. */
 int ino_alloc(struct operation *op, uint16_t shard, struct ino *ret_ino);
 int64_t mds_time(struct mds *mds); /* monotonic */
-/* Choose OSTs for a wanted layout (empty: dir's default or the file system's), encoded in op's arena. ENOSPC, EINVAL, ENODEV, ERR_not_ready. */
-int place_layout(struct operation *op, const struct inode *dir, struct blob wanted, struct blob *ret_layout);
+/* Choose OSTs for a wanted layout (empty: dir's default or the file system's), encoded in op's arena. gen: of the layout, which the inode's
+ * layout_gen equals: whoever has an older one asks again. ENOSPC, EINVAL, ENODEV, ERR_not_ready. */
+int place_layout(struct operation *op, const struct inode *dir, struct blob wanted, uint32_t gen, struct blob *ret_layout);
 /* Register an open; in the mutate step. */
 void inode_open(struct operation *op, struct inode *inode, uint64_t handle, uint32_t flags);
 /* The caller may write from here on: a mark that outlives a restart, and objects may exist. In the mutate step. */

@@ -128,7 +128,7 @@ int mds_op_create(struct operation *op, const struct create_req *req, struct cre
 		if (rc == 0 && !entry_has_room(&entry))
 			rc = fail(ENOSPC);
 		if (rc == 0)
-			rc = place_layout(op, entry.dir, req->layout, &layout);
+			rc = place_layout(op, entry.dir, req->layout, 1, &layout);
 		if (rc == 0)
 			rc = lease_recall(op, entry.dir, LEASE_CHANGE_ENTRIES);
 		if (rc == 0)
@@ -167,7 +167,7 @@ int mds_op_tmpfile(struct operation *op, const struct tmpfile_req *req, struct t
 	if (rc == 0)
 		rc = perm_add(&req->cred, dir);
 	if (rc == 0)
-		rc = place_layout(op, dir, req->layout, &layout);
+		rc = place_layout(op, dir, req->layout, 1, &layout);
 	if (rc == 0)
 		rc = op_mutate(op);
 	if (rc == 0)
@@ -261,7 +261,7 @@ int mds_op_mknod(struct operation *op, const struct mknod_req *req, struct mknod
 		return fail(EPERM);
 	int rc = enter_free(op, &req->cred, req->parent, req->name, &entry);
 	if (rc == 0 && S_ISREG(req->mode))
-		rc = place_layout(op, entry.dir, (struct blob){0}, &layout);
+		rc = place_layout(op, entry.dir, (struct blob){0}, 1, &layout);
 	if (rc == 0)
 		rc = lease_recall(op, entry.dir, LEASE_CHANGE_ENTRIES);
 	if (rc == 0)

@@ -14,7 +14,7 @@ static int set_of_file(struct operation *op, const struct set_layout_req *req, s
 		return rc;
 	if ((inode->flags & INODE_HAS_DATA) != 0 || inode->size_bytes > 0)
 		return fail(EEXIST); /* its objects may hold data already */
-	rc = place_layout(op, NULL, req->layout, &layout);
+	rc = place_layout(op, NULL, req->layout, inode->layout_gen + 1, &layout);
 	if (rc == 0)
 		rc = lease_recall(op, inode, (struct lease_change){.attr = true, .data_keep = LEASE_NONE});
 	if (rc == 0)

@@ -30,6 +30,19 @@ for ((i = 0; i < 30; i++)); do
 	[ "$(stat -c %s "$A/same")" = $i ] || fail 'an old size was seen'
 done
 
+# extended attributes: that there are none is remembered, until there are
+if command -v setfattr >/dev/null; then
+	touch "$A/attributes"
+	for ((i = 0; i < 5; i++)); do
+		[ -z "$(getfattr -d "$B/attributes" 2>/dev/null)" ] || fail 'an attribute is there before it is set'
+		setfattr -n user.round -v "$i" "$C/attributes"
+		[ "$(getfattr --only-values -n user.round "$B/attributes" 2>/dev/null)" = "$i" ] || fail 'an old extended attribute was seen'
+		before=$(stat -c %z "$A/attributes")
+		setfattr -x user.round "$A/attributes"
+		[ "$(stat -c %z "$A/attributes")" != "$before" ] || fail 'ctime stays when an attribute is removed'
+	done
+fi
+
 # appends of three mounts: none is lost
 for mount in "$A" "$B" "$C"; do
 	(for ((i = 0; i < 60; i++)); do echo "$mount $i" >>"$mount/log"; done) &

@@ -5,7 +5,9 @@
  *               reached from the root; every name leads to an inode of the type that it says
  *   links       a file has as many names as its link count says; each name has its back pointer, each back pointer its name
  *   leftovers   no orphan, purge, truncate intent or writer mark; no extended attribute or symlink target without its inode
+ *   layouts     a file has one, of the generation that the inode says
  *   objects     each object on an OST belongs to a file that lives */
+#include "common/cluster/layout.h"
 #include "mds/record.h"
 #include "tests/sim/cluster.h"
 #include "common/base/check.h"
@@ -57,11 +59,20 @@ static struct found *found_of(struct checking *checking, struct ino ino)
 
 /* ---- one record ----------------------------------------------------------------------------------------------- */
 
+/* By their generation a client knows that it has the newest one. */
+static bool layout_is_told_right(const struct inode *inode)
+{
+	CLEANUP(free_p) struct layout *layout = mem_alloc(sizeof(*layout));
+	return layout_decode(inode->layout, layout) == 0 && layout->gen == inode->layout_gen;
+}
+
 static void take_inode(struct checking *checking, const struct kv_pair *pair, const struct key_parts *parts)
 {
 	struct found *found = mem_alloc(sizeof(*found));
 	if (inode_decode(parts->ino, pair->value, &found->inode) < 0)
 		wrong(checking, pair->key, "does not decode");
+	else if (S_ISREG(found->inode.mode) && !layout_is_told_right(&found->inode))
+		wrong(checking, pair->key, "its layout is none, or of another generation than it says");
 	found->inode.ino = parts->ino;
 	map_insert(&checking->inodes, &found->node, map_hash_u64(parts->ino.v));
 	checking->count++;
