@@ -75,8 +75,7 @@ static bool is_first_of_ost(const struct glimpse_object *objects, size_t i)
 	return true;
 }
 
-/* Raise attr's size, mtime and blocks to what the objects have. Parks. */
-static int glimpse(struct client *client, struct client_op *op, struct node *node, struct attr *attr)
+int attr_glimpse(struct client *client, struct client_op *op, struct node *node, struct attr *attr)
 {
 	client->counters.glimpses++;
 	if (node->layout == NULL || node->layout->gen < attr->layout_gen) {
@@ -132,7 +131,7 @@ int attr_to_entry(struct client *client, struct client_op *op, struct attr attr,
 	int rc = 0;
 	if (S_ISREG(attr.mode)) {
 		bool shared = (attr.flags & ATTR_SIZE_AT_OBJECTS) != 0 && (attr.flags & ATTR_WRITERS_SELF) == 0;
-		rc = shared ? glimpse(client, op, node, &attr) : 0;
+		rc = shared ? attr_glimpse(client, op, node, &attr) : 0;
 		if (rc == -ESTALE || rc == -ENOENT)
 			rc = 0; /* removed since the MDT answered: as it was then is a true answer */
 		if (rc == 0)
@@ -217,7 +216,7 @@ static int relearn_size(struct client *client, struct client_op *op, struct node
 	struct getattr_rep rep;
 	int rc = session_mdt_call(client, node->ino, &(struct call){.op = OP_getattr, .req = &req, .rep = &rep, .who = op});
 	if (rc == 0)
-		rc = glimpse(client, op, node, &rep.attr);
+		rc = attr_glimpse(client, op, node, &rep.attr);
 	if (rc < 0)
 		return rc;
 	/* The MDT knows less than the objects: what we learned stays ours to publish. */

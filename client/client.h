@@ -152,6 +152,16 @@ int64_t client_read(struct client *client, struct client_op *op, struct client_f
 /* All of [data, data+len), which lies in buf, or fails: ENOSPC, EFBIG, EIO, EBADF. Returns len. Not durable before client_fsync. */
 int64_t client_write(struct client *client, struct client_op *op, struct client_file *file, uint64_t offset, struct client_buf *buf,
 		     const uint8_t *data, size_t len);
+/* Space of [offset, offset+len), stable when answered. Without flags: reserved, and the file ends there or later. ENOSPC leaves data and size as they were.
+ * EOPNOTSUPP: flags that do not go together. */
+enum space_flags {
+	SPACE_KEEP_SIZE = 1,
+	SPACE_PUNCH = 2, /* zeros, space given back; with SPACE_KEEP_SIZE */
+	SPACE_ZERO = 4,  /* zeros, space reserved */
+};
+int client_fallocate(struct client *client, struct client_op *op, struct client_file *file, unsigned flags, uint64_t offset, uint64_t len);
+/* Where, from offset on, the next data or the next hole begins; the end of the file is a hole. ENXIO: offset is not below the size, or no data follows. */
+int client_seek(struct client *client, struct client_op *op, struct client_file *file, uint64_t offset, bool hole, uint64_t *ret_offset);
 /* At each close(2): errors of earlier writes that nobody was told of. The POSIX locks of the owner on the file end. */
 int client_flush(struct client *client, struct client_op *op, struct client_file *file, uint64_t lock_owner);
 /* Data and size are durable. datasync is treated alike. */

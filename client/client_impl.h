@@ -332,6 +332,8 @@ int attr_end_write(struct client *client, struct node *node);
 int attr_publish(struct client *client, struct client_op *op, struct node *node);
 int attr_publish_all(struct client *client, struct client_op *op);
 void attr_publisher_task(void *arg);
+/* Raise size and mtime to what the objects have, and set blocks. Asks OSTs only, unless attr has a newer layout than the node. Parks. */
+int attr_glimpse(struct client *client, struct client_op *op, struct node *node, struct attr *attr);
 /* Ask the MDT (and the objects if need be) for attributes as the kernel shall see them. Parks. */
 int attr_refresh(struct client *client, struct client_op *op, struct ino ino, struct client_entry *ret_entry);
 int attr_refresh_layout(struct client *client, struct client_op *op, struct node *node);

@@ -126,6 +126,9 @@ int fuse_run_setlk(struct fuse_request *req);
 int fuse_run_setlkw(struct fuse_request *req);
 int fuse_run_readdir(struct fuse_request *req);
 int fuse_run_readdirplus(struct fuse_request *req);
+/* fuse_ops_space.c */
+int fuse_run_fallocate(struct fuse_request *req);
+int fuse_run_lseek(struct fuse_request *req);
 /* Gives back the lookups of a READDIRPLUS answer that was not delivered. */
 void fuse_undo_direntplus(struct fuse_request *req);
 

@@ -67,6 +67,12 @@ struct ends {
 	uint64_t at[2];
 };
 
+static void ends_free(struct ends *ends)
+{
+	mem_free(ends->blocks[0]);
+	mem_free(ends->blocks[1]);
+}
+
 static int compose(struct ost *ost, struct object *object, uint64_t offset, const uint8_t *data, size_t len, struct ends *ends)
 {
 	uint64_t end = offset + len, first = round_down(offset, BLOCK_BYTES), last = round_down(end - 1, BLOCK_BYTES);
@@ -123,8 +129,7 @@ int object_write(struct ost *ost, struct object *object, uint64_t offset, const 
 				object->size_bytes = stat.size_bytes;
 		}
 	}
-	mem_free(ends.blocks[0]);
-	mem_free(ends.blocks[1]);
+	ends_free(&ends);
 	return rc;
 }
 
@@ -182,31 +187,101 @@ int object_cut(struct ost *ost, struct object *object, uint64_t size_bytes)
 	return rc;
 }
 
+/* The blocks at both ends of a range that is zeroed, as they will be; judged before anything changes: afterwards nobody could tell damage. */
+static int compose_zeros(struct ost *ost, struct object *object, uint64_t offset, uint64_t len, struct ends *ends)
+{
+	uint64_t end = offset + len, first = round_down(offset, BLOCK_BYTES), last = round_down(end - 1, BLOCK_BYTES);
+	int rc = 0;
+	for (int i = 0; i < 2 && rc == 0; i++) {
+		uint64_t at = i == 0 ? first : last, from = max_u64(at, offset), to = min_u64(at + BLOCK_BYTES, end);
+		if (to - from == BLOCK_BYTES || (i == 1 && last == first))
+			continue;
+		ends->blocks[i] = mem_alloc(BLOCK_BYTES);
+		ends->at[i] = at;
+		rc = read_block(ost, object, at, ends->blocks[i]);
+		memset(ends->blocks[i] + (from - at), 0, to - from);
+	}
+	return rc;
+}
+
+/* The disk was told to zero it, and answered disk_rc: whole blocks have no sums, those at the ends have new ones. If it failed, a part may be zeros: none
+ * has a sum. */
+static int sums_zeroed(struct ost *ost, struct object *object, uint64_t offset, uint64_t len, const struct ends *ends, int disk_rc)
+{
+	int rc = sums_forget(ost, object, offset, len);
+	if (disk_rc < 0)
+		return disk_rc; /* the other one stops the target anyway */
+	for (int i = 0; i < 2 && rc == 0; i++)
+		if (ends->blocks[i] != NULL)
+			rc = sums_set(ost, object, ends->at[i], ends->blocks[i], BLOCK_BYTES);
+	return rc;
+}
+
 int object_zero(struct ost *ost, struct object *object, uint64_t offset, uint64_t len)
 {
 	struct disk_file *file = NULL;
+	struct ends ends = {{NULL, NULL}, {0, 0}};
 	if (!object->exists || offset >= object->size_bytes || len == 0)
 		return 0;
 	len = min_u64(len, object->size_bytes - offset);
-	uint64_t first = round_down(offset, BLOCK_BYTES), last = round_down(offset + len - 1, BLOCK_BYTES);
-	uint8_t *block = mem_alloc(BLOCK_BYTES);
 	int rc = object_open(ost, object, false, false, &file);
 	if (rc == 0)
 		rc = sums_mark(ost, object, offset, len);
 	if (rc == 0)
+		rc = compose_zeros(ost, object, offset, len, &ends);
+	if (rc == 0) {
 		rc = ost->env->disk->ops->punch(file, offset, len);
-	if (rc == 0)
-		rc = sums_forget(ost, object, offset, len); /* whole blocks are holes now, which have no sums */
-	for (int i = 0; i < 2 && rc == 0; i++) {
-		uint64_t at = i == 0 ? first : last;
-		if (at >= offset && at + BLOCK_BYTES <= offset + len)
-			continue;
-		rc = read_block(ost, object, at, block);
-		if (rc == 0)
-			rc = sums_set(ost, object, at, block, BLOCK_BYTES);
+		rc = sums_zeroed(ost, object, offset, len, &ends, rc);
 	}
-	mem_free(block);
+	ends_free(&ends);
 	return rc;
+}
+
+/* What was there, and is zeros afterwards. 0: none of it. */
+static uint64_t zeroed_len(const struct object *object, uint64_t offset, uint64_t len, unsigned flags)
+{
+	if ((flags & ALLOC_ZERO) == 0 || offset >= object->size_bytes)
+		return 0;
+	return min_u64(len, object->size_bytes - offset);
+}
+
+int object_alloc(struct ost *ost, struct object *object, uint64_t offset, uint64_t len, unsigned flags)
+{
+	struct disk_file *file = NULL;
+	struct ends ends = {{NULL, NULL}, {0, 0}};
+	unsigned how = ((flags & ALLOC_ZERO) != 0 ? (unsigned)DISK_ALLOC_ZERO : 0u) |
+		       ((flags & ALLOC_EXTEND) != 0 ? (unsigned)DISK_ALLOC_EXTEND : 0u);
+	int rc = object_open(ost, object, true, false, &file);
+	uint64_t zeroed = zeroed_len(object, offset, len, flags);
+	if (rc == 0 && zeroed > 0)
+		rc = sums_mark(ost, object, offset, zeroed);
+	if (rc == 0 && zeroed > 0)
+		rc = compose_zeros(ost, object, offset, zeroed, &ends);
+	if (rc == 0) {
+		rc = ost->env->disk->ops->alloc(file, offset, len, how);
+		if (rc == 0 && (flags & ALLOC_EXTEND) != 0)
+			object->size_bytes = max_u64(object->size_bytes, offset + len);
+		if (zeroed > 0)
+			rc = sums_zeroed(ost, object, offset, zeroed, &ends, rc);
+	}
+	ends_free(&ends);
+	return rc;
+}
+
+int object_seek(struct ost *ost, struct object *object, uint64_t offset, bool hole, uint64_t *ret_offset)
+{
+	struct disk_file *file = NULL;
+	uint64_t none = hole ? offset : UINT64_MAX;
+	*ret_offset = none;
+	if (!object->exists || offset >= object->size_bytes)
+		return 0;
+	int rc = object_open(ost, object, false, false, &file);
+	if (rc < 0)
+		return rc;
+	int64_t at = ost->env->disk->ops->seek(file, offset, hole);
+	if (at >= 0)
+		*ret_offset = (uint64_t)at;
+	return at == -ENXIO || at >= 0 ? 0 : (int)at;
 }
 
 /* ---- commit --------------------------------------------------------------------------------------------------- */

@@ -47,9 +47,9 @@ const char *ost_fsname(const struct ost *ost);
 
 /* What happened since the start; for status and the simulator's coverage. */
 struct ost_counters {
-	uint64_t reads, writes, commits, punches, destroyed;
+	uint64_t reads, writes, commits, punches, allocations, destroyed;
 	uint64_t read_bytes, written_bytes;
-	uint64_t repeats_answered;    /* copies of an answered write or punch */
+	uint64_t repeats_answered;    /* copies of an answered write, punch or allocation */
 	uint64_t in_progress;         /* copies of a running one */
 	uint64_t late_copies;         /* dropped: their answer was known to have arrived */
 	uint64_t late_at_submission;  /* of those, found out only after the data had come */

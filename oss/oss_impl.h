@@ -68,7 +68,7 @@ struct chunk {
 };
 
 /* ---- clients (clients.c) -------------------------------------------------------------------------------------- */
-struct answer { /* of a write or punch, by operation number */
+struct answer { /* of a write, punch or allocation, by operation number */
 	struct map_node node;
 	struct list_node link; /* client->answers, by arrival */
 	uint64_t opno;
@@ -76,6 +76,7 @@ struct answer { /* of a write or punch, by operation number */
 	int rc;
 	struct obj_write_rep write;
 	struct obj_punch_rep punch;
+	struct obj_alloc_rep alloc;
 };
 struct client {
 	struct map_node node; /* ost->clients */
@@ -168,6 +169,10 @@ int object_write(struct ost *ost, struct object *object, uint64_t offset, const 
 int64_t object_read(struct ost *ost, struct object *object, uint64_t offset, uint8_t *buffer, size_t len, uint8_t **ret_data);
 int object_cut(struct ost *ost, struct object *object, uint64_t size_bytes);
 int object_zero(struct ost *ost, struct object *object, uint64_t offset, uint64_t len);
+/* flags: enum alloc_flags. */
+int object_alloc(struct ost *ost, struct object *object, uint64_t offset, uint64_t len, unsigned flags);
+/* *ret_offset: as disk_ops.seek; UINT64_MAX: no data. An object that is not there is one hole. */
+int object_seek(struct ost *ost, struct object *object, uint64_t offset, bool hole, uint64_t *ret_offset);
 /* Everything applied so far becomes stable. Not under its gate. Parks. Errors: ERR_disk, and the target stops. */
 int object_commit(struct ost *ost, struct object *object);
 
@@ -212,6 +217,8 @@ int ost_op_obj_read(struct ost *ost, struct rpc_call *call, const struct obj_rea
 int ost_op_obj_write(struct ost *ost, struct rpc_call *call, const struct obj_write_req *req, struct obj_write_rep *rep);
 int ost_op_obj_commit(struct ost *ost, struct rpc_call *call, const struct obj_commit_req *req, struct obj_commit_rep *rep);
 int ost_op_obj_punch(struct ost *ost, struct rpc_call *call, const struct obj_punch_req *req, struct obj_punch_rep *rep);
+int ost_op_obj_alloc(struct ost *ost, struct rpc_call *call, const struct obj_alloc_req *req, struct obj_alloc_rep *rep);
+int ost_op_obj_seek(struct ost *ost, struct rpc_call *call, const struct obj_seek_req *req, struct obj_seek_rep *rep);
 int ost_op_obj_destroy(struct ost *ost, struct rpc_call *call, const struct obj_destroy_req *req, struct obj_destroy_rep *rep);
 int ost_op_obj_stat(struct ost *ost, struct rpc_call *call, const struct obj_stat_req *req, struct obj_stat_rep *rep);
 int ost_op_ost_statfs(struct ost *ost, struct rpc_call *call, const struct ost_statfs_req *req, struct ost_statfs_rep *rep);

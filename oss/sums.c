@@ -6,7 +6,7 @@
 #include "common/base/check.h"
 #include "common/base/crc.h"
 
-enum { SUMS_BYTES = CHUNK_BLOCKS * 4, CHUNKS_IN_MEMORY = 4096 /* of one object */, DESTROY_SCAN_CHUNKS = 16 };
+enum { SUMS_BYTES = CHUNK_BLOCKS * 4, CHUNKS_IN_MEMORY = 4096 /* of one object */, SCAN_CHUNKS = 16 /* from here on the store is asked which there are */ };
 
 uint32_t sum_of(const uint8_t *block)
 {
@@ -110,11 +110,38 @@ void chunk_put(struct chunk *chunk)
 	chunk->pins--;
 }
 
+/* The first chunk of [index, last] that may have sums: of a huge range, in which most are holes, the first one in memory or in the store. last + 1: none. What the
+ * store does not know yet is in memory. Parks. */
+static int next_chunk(struct ost *ost, struct object *object, uint64_t index, uint64_t last, uint64_t *ret_index)
+{
+	*ret_index = index;
+	if (index > last || last - index < SCAN_CHUNKS)
+		return 0;
+	struct ost_key start = key_chunk('S', object->name, index), end = key_chunk('S', object->name, last + 1);
+	struct kv_pair *pairs = NULL;
+	struct arena arena;
+	bool more = false;
+	arena_init(&arena);
+	int count = ost->env->kv->ops->scan(ost->env->kv, ost_key_blob(&start), ost_key_blob(&end), 1, SUMS_BYTES, &arena, &pairs, &more);
+	uint64_t next = last + 1;
+	if (count > 0 && pairs[0].key.len == start.len)
+		next = load_be64(pairs[0].key.ptr + start.len - 8);
+	arena_fini(&arena);
+	struct map_iter iter = map_iter_begin(&object->chunks);
+	for (struct map_node *node; (node = map_iter_next(&iter)) != NULL;) {
+		const struct chunk *chunk = CONTAINER_OF(node, struct chunk, node);
+		if (chunk->index >= index)
+			next = min_u64(next, chunk->index);
+	}
+	*ret_index = next;
+	return count < 0 ? count : 0;
+}
+
 int sums_mark(struct ost *ost, struct object *object, uint64_t offset, uint64_t len)
 {
-	uint64_t batch = 0;
-	int rc = 0;
-	for (uint64_t index = offset / CHUNK_BYTES; index <= (offset + len - 1) / CHUNK_BYTES && rc == 0; index++) {
+	uint64_t batch = 0, index = offset / CHUNK_BYTES, last = (offset + len - 1) / CHUNK_BYTES;
+	int rc = next_chunk(ost, object, index, last, &index);
+	for (; rc == 0 && index <= last; rc = next_chunk(ost, object, index + 1, last, &index)) {
 		struct chunk *chunk = NULL;
 		rc = chunk_get(ost, object, index, &chunk);
 		if (rc < 0)
@@ -146,18 +173,29 @@ int sums_set(struct ost *ost, struct object *object, uint64_t offset, const uint
 	return 0;
 }
 
-int sums_forget(struct ost *ost, struct object *object, uint64_t offset, uint64_t len)
+/* Of the blocks [first, end). */
+static int forget_blocks(struct ost *ost, struct object *object, uint64_t first, uint64_t end)
 {
-	for (uint64_t block = offset / BLOCK_BYTES; block <= (offset + len - 1) / BLOCK_BYTES; block++) {
+	if (first >= end)
+		return 0;
+	uint64_t index = first / CHUNK_BLOCKS, last = (end - 1) / CHUNK_BLOCKS;
+	int rc = next_chunk(ost, object, index, last, &index);
+	for (; rc == 0 && index <= last; rc = next_chunk(ost, object, index + 1, last, &index)) {
 		struct chunk *chunk = NULL;
-		int rc = chunk_get(ost, object, block / CHUNK_BLOCKS, &chunk);
+		uint64_t base = index * CHUNK_BLOCKS, from = max_u64(first, base), to = min_u64(end, base + CHUNK_BLOCKS);
+		rc = chunk_get(ost, object, index, &chunk);
 		if (rc < 0)
-			return rc;
-		chunk->sums[block % CHUNK_BLOCKS] = 0;
+			break;
+		memset(&chunk->sums[from - base], 0, (to - from) * sizeof(chunk->sums[0]));
 		chunk->dirty = true;
 		chunk_put(chunk);
 	}
-	return 0;
+	return rc;
+}
+
+int sums_forget(struct ost *ost, struct object *object, uint64_t offset, uint64_t len)
+{
+	return forget_blocks(ost, object, offset / BLOCK_BYTES, (offset + len - 1) / BLOCK_BYTES + 1);
 }
 
 int sums_check(struct ost *ost, struct object *object, uint64_t offset, const uint8_t *data, size_t len)
@@ -185,18 +223,7 @@ int sums_check(struct ost *ost, struct object *object, uint64_t offset, const ui
 int sums_cut(struct ost *ost, struct object *object, uint64_t size_bytes)
 {
 	uint64_t old_chunks = (object->size_bytes + CHUNK_BYTES - 1) / CHUNK_BYTES;
-	uint64_t first_block = (size_bytes + BLOCK_BYTES - 1) / BLOCK_BYTES;
-	for (uint64_t index = first_block / CHUNK_BLOCKS; index < old_chunks; index++) {
-		struct chunk *chunk = NULL;
-		int rc = chunk_get(ost, object, index, &chunk);
-		if (rc < 0)
-			return rc;
-		uint64_t from = index == first_block / CHUNK_BLOCKS ? first_block % CHUNK_BLOCKS : 0;
-		memset(&chunk->sums[from], 0, (CHUNK_BLOCKS - from) * sizeof(chunk->sums[0]));
-		chunk->dirty = true;
-		chunk_put(chunk);
-	}
-	return 0;
+	return forget_blocks(ost, object, (size_bytes + BLOCK_BYTES - 1) / BLOCK_BYTES, old_chunks * CHUNK_BLOCKS);
 }
 
 /* ---- commit --------------------------------------------------------------------------------------------------- */
@@ -287,7 +314,7 @@ int sums_destroy(struct ost *ost, struct object *object)
 {
 	uint64_t chunks = (object->size_bytes + CHUNK_BYTES - 1) / CHUNK_BYTES;
 	int rc = 0;
-	if (chunks <= DESTROY_SCAN_CHUNKS && object->chunks.count <= DESTROY_SCAN_CHUNKS) {
+	if (chunks <= SCAN_CHUNKS && object->chunks.count <= SCAN_CHUNKS) {
 		struct map_iter iter = map_iter_begin(&object->chunks);
 		for (struct map_node *node; (node = map_iter_next(&iter)) != NULL;)
 			delete_records(ost, object, CONTAINER_OF(node, struct chunk, node)->index);

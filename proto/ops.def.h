@@ -332,7 +332,9 @@
 	OP(obj_destroy, 0x0205, OPF_IDEMPOTENT, 1, "Remove objects; those that are not there count as removed.")          \
 	OP(obj_stat, 0x0206, OPF_IDEMPOTENT, 1, "Size, mtime and allocation of objects.")                                 \
 	OP(ost_statfs, 0x0207, OPF_IDEMPOTENT, 1, "Space of the OST.")                                                    \
-	OP(replay_done, 0x0208, OPF_IDEMPOTENT, 1, "This client has replayed all it had: new I/O may begin when all have.")
+	OP(replay_done, 0x0208, OPF_IDEMPOTENT, 1, "This client has replayed all it had: new I/O may begin when all have.") \
+	OP(obj_alloc, 0x0209, OPF_MUTATES, 1, "Reserve space for a range of an object, or zero it and keep its space; stable when answered.") \
+	OP(obj_seek, 0x020a, OPF_IDEMPOTENT, 1, "Where the next data or the next hole of an object begins.")
 
 #define obj_read_REQ(F)                                                           \
 	F(ino, ino, 1, "file")                                                    \
@@ -393,6 +395,26 @@
 
 #define replay_done_REQ(F) F(u64, verifier, 1, "of the boot that was replayed to")
 #define replay_done_REP(F) F(u8, state, 1, "enum target_state")
+
+#define obj_alloc_REQ(F)                                                     \
+	F(ino, ino, 1, "")                                                   \
+	F(u32, component, 1, "")                                             \
+	F(u32, stripe, 1, "")                                                \
+	F(u32, layout_gen, 1, "")                                            \
+	F(u64, offset, 1, "")                                                \
+	F(u64, len, 1, "not 0")                                              \
+	F(u8, flags, 1, "enum alloc_flags")                                  \
+	F(i64, mtime_ns, 1, "")
+#define obj_alloc_REP(F) F(u64, size_bytes, 1, "of the object afterwards")
+
+#define obj_seek_REQ(F)                                                      \
+	F(ino, ino, 1, "")                                                   \
+	F(u32, component, 1, "")                                             \
+	F(u32, stripe, 1, "")                                                \
+	F(u32, layout_gen, 1, "")                                            \
+	F(u64, offset, 1, "from here on")                                    \
+	F(u8, hole, 1, "1: the next hole, which is at the object's end at the latest; 0: the next data")
+#define obj_seek_REP(F) F(u64, offset, 1, "UINT64_MAX: no data from there on")
 
 /* ---- MGS (embedded in MDT 0) ---------------------------------------------------------------------------------- */
 #define PROTO_MGS_OPS(OP)                                                                                        \

@@ -50,6 +50,10 @@ enum size_flags {
 	SIZE_OUTLINE = 8,     /* the file's data is in its objects now: what lives with the inode goes */
 	SIZE_ATIME = 16,      /* atime_ns counts */
 };
+enum alloc_flags {
+	ALLOC_ZERO = 1,   /* what is there reads as zeros afterwards */
+	ALLOC_EXTEND = 2, /* the object ends at the range's end or later afterwards */
+};
 enum reclaim_kind { RECLAIM_OPENS, RECLAIM_LEASES, RECLAIM_LOCKS };
 enum lookup_flags { LOOKUP_ABSENT_OK = 1 };
 enum lock_kind { LOCK_KIND_FLOCK = 1, LOCK_KIND_POSIX, LOCK_KIND_OFD };

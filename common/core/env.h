@@ -115,6 +115,10 @@ enum disk_open_flags {
 	DISK_EXCL = 8,
 	DISK_DIRECT = 16, /* O_DIRECT; ignored where the file system cannot: offsets, lengths, buffers multiples of 4096 */
 };
+enum disk_alloc_flags {
+	DISK_ALLOC_ZERO = 1,   /* what is there reads as zeros afterwards */
+	DISK_ALLOC_EXTEND = 2, /* the file ends at the range's end or later afterwards; else its size stays */
+};
 struct disk_stat {
 	uint64_t size_bytes, allocated_bytes;
 	int64_t mtime_ns;
@@ -135,6 +139,12 @@ struct disk_ops {
 	int (*file_sync)(struct disk_file *file); /* fdatasync */
 	int (*truncate)(struct disk_file *file, uint64_t size_bytes);
 	int (*punch)(struct disk_file *file, uint64_t offset, uint64_t len); /* zeros there, size unchanged */
+	/* Space for [offset, offset+len), len > 0: writing there does not fail for want of it. flags: enum disk_alloc_flags. Errors: ENOSPC, EFBIG,
+	 * EOPNOTSUPP (the file system below cannot). */
+	int (*alloc)(struct disk_file *file, uint64_t offset, uint64_t len, unsigned flags);
+	/* Where, at or behind offset, the next data begins, or the next hole: the end of the file is one. What is called data may be zeros. ENXIO: offset is
+	 * at or behind the end, or no data follows. */
+	int64_t (*seek)(struct disk_file *file, uint64_t offset, bool hole);
 	int (*file_stat)(struct disk_file *file, struct disk_stat *ret_stat);
 	int (*stat)(struct disk *disk, const char *path, struct disk_stat *ret_stat);
 	int (*mkdir)(struct disk *disk, const char *path); /* EEXIST */

@@ -2,7 +2,7 @@
  * The disk seam over io_uring. Owns the ring, the root directory's descriptor and the files it opened.
  *
  * Operations that tasks start in one step of the loop are submitted together at the beginning of the next. What io_uring cannot do
- * on the kernels we support (ftruncate, readdir, statvfs) goes through threads. Short reads and writes are continued here. */
+ * on the kernels we support (ftruncate, lseek, readdir, statvfs) goes through threads. Short reads and writes are continued here. */
 #include "common/base/check.h"
 #include "common/core/task.h"
 #include "common/io/io.h"
@@ -380,20 +380,65 @@ static int punch_by_writing(struct uring_file *file, uint64_t offset, uint64_t l
 	return rc;
 }
 
+static int reshape(struct uring_file *file, int mode, uint64_t offset, uint64_t len)
+{
+	struct uring_disk *disk = disk_of(file->file.disk);
+	int res;
+	do { /* a signal, or a file system that is busy giving space back */
+		struct io_uring_sqe *sqe = begin_op(disk);
+		io_uring_prep_fallocate(sqe, file->fd, mode, (off_t)offset, (off_t)len);
+		res = end_op(disk, sqe);
+	} while (res == -EINTR || res == -EAGAIN);
+	return res;
+}
+
 static int uring_punch(struct disk_file *file_, uint64_t offset, uint64_t len)
 {
 	struct uring_file *file = CONTAINER_OF(file_, struct uring_file, file);
-	struct uring_disk *disk = disk_of(file_->disk);
 	if (len == 0)
 		return 0;
 	if (offset > INT64_MAX)
 		return fail(EINVAL);
 	len = min_u64(len, (uint64_t)INT64_MAX - offset);
-	struct io_uring_sqe *sqe = begin_op(disk);
-	/* a union in the entry holds the length; liburing 2.3 takes off_t */
-	io_uring_prep_fallocate(sqe, file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len);
-	int res = end_op(disk, sqe);
+	int res = reshape(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, len);
 	return res == -EOPNOTSUPP ? punch_by_writing(file, offset, len) : result(res);
+}
+
+static int uring_alloc(struct disk_file *file_, uint64_t offset, uint64_t len, unsigned flags)
+{
+	struct uring_file *file = CONTAINER_OF(file_, struct uring_file, file);
+	if (offset > INT64_MAX || len > INT64_MAX - offset)
+		return fail(EFBIG);
+	int mode = (flags & DISK_ALLOC_EXTEND) != 0 ? 0 : FALLOC_FL_KEEP_SIZE;
+	bool zero = (flags & DISK_ALLOC_ZERO) != 0;
+	int res = reshape(file, zero ? mode | FALLOC_FL_ZERO_RANGE : mode, offset, len);
+	if (res != -EOPNOTSUPP || !zero)
+		return result(res);
+	/* Not every file system that can do both can do them at once. */
+	int rc = uring_punch(file_, offset, len);
+	return rc < 0 ? rc : result(reshape(file, mode, offset, len));
+}
+
+struct seek_job {
+	int fd, whence;
+	int64_t at; /* or a negative errno */
+};
+
+static void run_seek(void *arg)
+{
+	struct seek_job *job = arg;
+	off_t at = lseek(job->fd, (off_t)job->at, job->whence); /* nobody uses the position */
+	job->at = at < 0 ? -errno : at;
+}
+
+static int64_t uring_seek(struct disk_file *file_, uint64_t offset, bool hole)
+{
+	struct uring_file *file = CONTAINER_OF(file_, struct uring_file, file);
+	if (offset > INT64_MAX)
+		return fail(ENXIO);
+	struct seek_job job = {.fd = file->fd, .whence = hole ? SEEK_HOLE : SEEK_DATA, .at = (int64_t)offset};
+	threads_call(disk_of(file_->disk)->threads, run_seek, &job);
+	return job.at < 0 ? fail((int)-job.at) : job.at;
 }
 
 static void uring_buffer_hint(struct disk *disk_, void *base, size_t len)
@@ -528,6 +573,8 @@ static const struct disk_ops uring_ops = {
 	.file_sync = uring_file_sync,
 	.truncate = uring_truncate,
 	.punch = uring_punch,
+	.alloc = uring_alloc,
+	.seek = uring_seek,
 	.file_stat = uring_file_stat,
 	.stat = uring_stat,
 	.mkdir = uring_mkdir,

@@ -45,8 +45,6 @@ int ost_op_obj_punch(struct ost *ost, struct rpc_call *call, const struct obj_pu
 {
 	struct client *client = client_need(ost, call->frame.client);
 	struct answer *answer = NULL;
-	if (req->offset >> OBJECT_OFFSET_BITS != 0)
-		return fail(EFBIG);
 	int rc = check_up(ost); /* replays come first */
 	if (rc == 0)
 		rc = answer_begin(ost, client, &call->frame, &answer);

@@ -154,6 +154,61 @@ static void truncate_and_punch(void *arg)
 	mem_free(now);
 }
 
+static void alloc_and_zero(void *arg)
+{
+	struct disk_case *c = arg;
+	const struct disk_ops *ops = c->disk->ops;
+	struct disk_file *file = open_file(c, "alloc", DISK_READ | DISK_WRITE | DISK_CREATE);
+	uint8_t *buf = mem_alloc(MIB), *now = mem_alloc(MIB);
+	struct disk_stat before, after;
+	conform_fill(buf, MIB, 7);
+	CHECK(ops->write(file, buf, 10000, 0) == 0 && ops->file_stat(file, &before) == 0);
+	CHECK(ops->alloc(file, 5000, 512 * KIB, 0) == 0); /* what is there stays, also the size */
+	CHECK(ops->file_stat(file, &after) == 0 && after.size_bytes == 10000);
+	CHECK(after.allocated_bytes >= 5000 + 512 * KIB && after.allocated_bytes > before.allocated_bytes);
+	CHECK(ops->read(file, now, MIB, 0) == 10000 && memcmp(buf, now, 10000) == 0);
+	CHECK(ops->alloc(file, 9000, 300001, DISK_ALLOC_EXTEND) == 0);
+	CHECK(ops->file_stat(file, &after) == 0 && after.size_bytes == 309001);
+	memset(buf + 10000, 0, MIB - 10000);
+	CHECK(ops->read(file, now, MIB, 0) == 309001 && memcmp(buf, now, 309001) == 0);
+	CHECK(ops->alloc(file, 100, 1, DISK_ALLOC_EXTEND) == 0); /* inside: it does not shrink */
+	CHECK(ops->alloc(file, 77, 8003, DISK_ALLOC_ZERO) == 0); /* not aligned */
+	CHECK(ops->alloc(file, 308000, 200000, DISK_ALLOC_ZERO | DISK_ALLOC_EXTEND) == 0);
+	CHECK(ops->file_stat(file, &after) == 0 && after.size_bytes == 508000 && after.allocated_bytes >= 508000);
+	memset(buf + 77, 0, 8003);
+	CHECK(ops->read(file, now, MIB, 0) == 508000 && memcmp(buf, now, 508000) == 0);
+	CHECK(ops->alloc(file, UINT64_C(1) << 63, 1, 0) == -EFBIG && ops->alloc(file, INT64_MAX, 1, 0) == -EFBIG);
+	int rc = ops->alloc(file, 0, UINT64_C(1) << 62, 0);
+	CHECK(rc == -ENOSPC || rc == -EFBIG); /* no disk has that much */
+	ops->close(file);
+	mem_free(buf);
+	mem_free(now);
+}
+
+static void seek_data_and_holes(void *arg)
+{
+	struct disk_case *c = arg;
+	const struct disk_ops *ops = c->disk->ops;
+	struct disk_file *file = open_file(c, "seek", DISK_READ | DISK_WRITE | DISK_CREATE);
+	uint8_t *buf = mem_alloc(MIB);
+	CHECK(ops->seek(file, 0, false) == -ENXIO && ops->seek(file, 0, true) == -ENXIO);
+	conform_fill(buf, MIB, 9);
+	CHECK(ops->write(file, buf, 65536, MIB) == 0 && ops->write(file, buf, 10, 3 * MIB) == 0);
+	/* Blocks may be large, so that data begins before its first byte; what was written is never called a hole. */
+	int64_t data = ops->seek(file, 0, false), hole = ops->seek(file, MIB, true);
+	CHECK(data >= 0 && data <= (int64_t)MIB && hole >= (int64_t)(MIB + 65536) && hole <= (int64_t)(3 * MIB + 10));
+	CHECK(ops->seek(file, MIB + 100, false) == (int64_t)(MIB + 100));
+	CHECK(ops->seek(file, (uint64_t)hole, true) == hole);
+	CHECK(ops->seek(file, 3 * MIB + 1, true) == (int64_t)(3 * MIB + 10)); /* the end */
+	CHECK(ops->seek(file, 3 * MIB + 10, true) == -ENXIO && ops->seek(file, 3 * MIB + 10, false) == -ENXIO);
+	CHECK(ops->seek(file, UINT64_C(1) << 63, false) == -ENXIO);
+	CHECK(ops->truncate(file, 5 * MIB) == 0);
+	int64_t end = ops->seek(file, 4 * MIB, true);
+	CHECK(end >= (int64_t)(4 * MIB) && end <= (int64_t)(5 * MIB));
+	ops->close(file);
+	mem_free(buf);
+}
+
 static void direct_io(void *arg)
 {
 	struct disk_case *c = arg;
@@ -277,6 +332,8 @@ void conform_disk(struct conform_world *world)
 		{"truncate_and_punch", truncate_and_punch},
 		{"direct_io", direct_io},
 		{"space", space},
+		{"alloc_and_zero", alloc_and_zero},
+		{"seek_data_and_holes", seek_data_and_holes},
 	};
 	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
 		conform_case("disk", cases[i].name);

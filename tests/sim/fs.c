@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Files in memory with a durable side, and what a crash leaves of them.
  *
- * Faults that must be survived: of the unsynced changes of a file, those before some truncation or punch survive each wholly, partly (any
+ * Faults that must be survived: of the unsynced changes of a file, those before some truncation, punch or allocation survive each wholly, partly (any
  * pages of it) or not at all, those after it not (a journal keeps metadata in order); of the unsynced names a prefix survives. Never:
  * a synced byte lost, or bytes that nobody wrote. */
 #include "tests/sim/fs.h"
@@ -42,6 +42,17 @@ void image_fini(struct image *image)
 	image->size = 0;
 }
 
+static struct page *page_need(struct image *image, uint64_t index)
+{
+	struct page *page = page_find(image, index);
+	if (page == NULL) {
+		page = mem_alloc(sizeof(*page));
+		page->index = index;
+		map_insert(&image->pages, &page->node, map_hash_u64(index));
+	}
+	return page;
+}
+
 void image_write(struct image *image, const void *buf, size_t len, uint64_t offset)
 {
 	const uint8_t *from = buf;
@@ -49,12 +60,7 @@ void image_write(struct image *image, const void *buf, size_t len, uint64_t offs
 		uint64_t index = (offset + done) / IMAGE_PAGE_BYTES;
 		size_t at = (size_t)((offset + done) % IMAGE_PAGE_BYTES);
 		size_t part = (size_t)min_u64(len - done, IMAGE_PAGE_BYTES - at);
-		struct page *page = page_find(image, index);
-		if (page == NULL) {
-			page = mem_alloc(sizeof(*page));
-			page->index = index;
-			map_insert(&image->pages, &page->node, map_hash_u64(index));
-		}
+		struct page *page = page_need(image, index);
 		memcpy(page->bytes + at, from + done, part);
 		done += part;
 	}
@@ -93,6 +99,48 @@ void image_punch(struct image *image, uint64_t offset, uint64_t len)
 			memset(page->bytes + (from - start), 0, (size_t)(to - from));
 		}
 	}
+}
+
+void image_alloc(struct image *image, uint64_t offset, uint64_t len)
+{
+	for (uint64_t index = offset / IMAGE_PAGE_BYTES; index * IMAGE_PAGE_BYTES < offset + len; index++)
+		(void)page_need(image, index);
+}
+
+uint64_t image_missing(const struct image *image, uint64_t offset, uint64_t len)
+{
+	uint64_t missing = 0;
+	for (uint64_t index = offset / IMAGE_PAGE_BYTES; index * IMAGE_PAGE_BYTES < offset + len; index++)
+		missing += page_find(image, index) == NULL;
+	return missing;
+}
+
+/* Over the pages, not over the offsets: a sparse file has few of them. */
+static uint64_t next_page(const struct image *image, uint64_t index)
+{
+	uint64_t next = UINT64_MAX;
+	struct map_iter iter = map_iter_begin(&image->pages);
+	for (struct map_node *node; (node = map_iter_next(&iter)) != NULL;) {
+		const struct page *page = CONTAINER_OF(node, struct page, node);
+		if (page->index >= index)
+			next = min_u64(next, page->index);
+	}
+	return next;
+}
+
+uint64_t image_seek(const struct image *image, uint64_t offset, bool hole)
+{
+	if (offset >= image->size)
+		return UINT64_MAX;
+	uint64_t index = offset / IMAGE_PAGE_BYTES;
+	if (hole)
+		while (page_find(image, index) != NULL)
+			index++;
+	else
+		index = next_page(image, index);
+	if (index > image->size / IMAGE_PAGE_BYTES || index * IMAGE_PAGE_BYTES >= image->size)
+		return hole ? image->size : UINT64_MAX;
+	return max_u64(offset, index * IMAGE_PAGE_BYTES);
 }
 
 void image_truncate(struct image *image, uint64_t size)
@@ -350,8 +398,10 @@ static void change_apply(struct image *image, const struct change *change)
 		image_write(image, change->data, (size_t)change->len, change->offset);
 	else if (change->kind == CHANGE_TRUNCATE)
 		image_truncate(image, change->offset);
-	else
+	else if (change->kind == CHANGE_PUNCH)
 		image_punch(image, change->offset, change->len);
+	else
+		image_alloc(image, change->offset, change->len);
 }
 
 void fs_add_change(struct fs_file *file, enum change_kind kind, const void *data, uint64_t len, uint64_t offset)

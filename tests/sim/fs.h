@@ -20,10 +20,16 @@ void image_write(struct image *image, const void *buf, size_t len, uint64_t offs
 void image_read(const struct image *image, void *buf, size_t len, uint64_t offset); /* zeros in holes and past the end */
 void image_truncate(struct image *image, uint64_t size);
 void image_punch(struct image *image, uint64_t offset, uint64_t len);
+/* Pages of zeros where there are none; the size stays. */
+void image_alloc(struct image *image, uint64_t offset, uint64_t len);
+/* How many pages that would be. */
+uint64_t image_missing(const struct image *image, uint64_t offset, uint64_t len);
+/* Where, from offset on, the next page is, or the next hole: the end is one; UINT64_MAX: none. */
+uint64_t image_seek(const struct image *image, uint64_t offset, bool hole);
 void image_copy(struct image *to, const struct image *from); /* `to` is fini'd first */
 
 /* A change that is not durable yet. */
-enum change_kind { CHANGE_WRITE, CHANGE_TRUNCATE, CHANGE_PUNCH };
+enum change_kind { CHANGE_WRITE, CHANGE_TRUNCATE, CHANGE_PUNCH, CHANGE_ALLOC };
 struct change {
 	struct list_node link;
 	enum change_kind kind;

@@ -231,6 +231,46 @@ static int disk_punch(struct disk_file *seam, uint64_t offset, uint64_t len)
 	return file_change(file_of(seam), CHANGE_PUNCH, len, offset);
 }
 
+enum { ALLOC_BYTES_MAX = 1 << 26 }; /* at once: as much as such a disk has room for */
+
+/* Several changes, as a journal makes them: a crash keeps the first ones. */
+static int disk_alloc(struct disk_file *seam, uint64_t offset, uint64_t len, unsigned flags)
+{
+	struct sim_file *file = file_of(seam);
+	struct sim_fs *fs = file->disk->fs;
+	if (offset > INT64_MAX || len > INT64_MAX - offset)
+		return -EFBIG;
+	int rc = file_pause(file, 20 * NS_PER_US, 100 * NS_PER_US);
+	if (rc < 0)
+		return rc;
+	WORLD_MEMORY();
+	struct image *now = &file->inode->now;
+	uint64_t end = offset + len, needed_bytes = len > ALLOC_BYTES_MAX ? UINT64_MAX : image_missing(now, offset, len) * IMAGE_PAGE_BYTES;
+	if (needed_bytes == UINT64_MAX || (fs->capacity != UINT64_MAX && fs->used + needed_bytes > fs->capacity)) {
+		world_counts(fs->world)->disk_full++;
+		return -ENOSPC;
+	}
+	uint64_t before = now->pages.count;
+	if (flags & DISK_ALLOC_ZERO)
+		fs_add_change(file->inode, CHANGE_PUNCH, NULL, len, offset);
+	fs_add_change(file->inode, CHANGE_ALLOC, NULL, len, offset);
+	if ((flags & DISK_ALLOC_EXTEND) && end > now->size)
+		fs_add_change(file->inode, CHANGE_TRUNCATE, NULL, 0, end);
+	fs->used += (now->pages.count - before) * IMAGE_PAGE_BYTES;
+	file_touch(file);
+	return 0;
+}
+
+static int64_t disk_seek(struct disk_file *seam, uint64_t offset, bool hole)
+{
+	struct sim_file *file = file_of(seam);
+	int rc = file_pause(file, 2 * NS_PER_US, 60 * NS_PER_US);
+	if (rc < 0)
+		return rc;
+	uint64_t at = image_seek(&file->inode->now, offset, hole);
+	return at == UINT64_MAX ? -ENXIO : (int64_t)at;
+}
+
 static void inode_stat(const struct fs_file *inode, struct disk_stat *ret_stat)
 {
 	*ret_stat = (struct disk_stat){
@@ -398,6 +438,8 @@ static const struct disk_ops disk_ops = {
 	.file_sync = disk_file_sync,
 	.truncate = disk_truncate,
 	.punch = disk_punch,
+	.alloc = disk_alloc,
+	.seek = disk_seek,
 	.file_stat = disk_file_stat,
 	.stat = disk_stat,
 	.mkdir = disk_mkdir,
