@@ -55,6 +55,9 @@ struct kernel_fs_ops {
 	/* into_pages: for the page cache; its answer is taken in without a park. */
 	int64_t (*read)(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, uint8_t *buf, size_t len, bool into_pages);
 	int64_t (*write)(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, const uint8_t *buf, size_t len);
+	/* mode: FALLOC_FL_*. */
+	int (*fallocate)(void *ctx, uint64_t ino, uint64_t fh, unsigned mode, uint64_t offset, uint64_t len);
+	int64_t (*lseek)(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, bool hole);
 	int (*flush)(void *ctx, uint64_t ino, uint64_t fh);
 	void (*release)(void *ctx, uint64_t ino, uint64_t fh);
 	int (*fsync)(void *ctx, uint64_t ino, uint64_t fh);
@@ -93,6 +96,8 @@ int kernel_tmpfile(struct kernel *kernel, const char *path, int flags, uint32_t 
 int kernel_close(struct kernel *kernel, int fd);
 int64_t kernel_pread(struct kernel *kernel, int fd, uint8_t *buf, size_t len, uint64_t offset);
 int64_t kernel_pwrite(struct kernel *kernel, int fd, const uint8_t *buf, size_t len, uint64_t offset);
+int kernel_fallocate(struct kernel *kernel, int fd, unsigned mode, uint64_t offset, uint64_t len);
+int64_t kernel_lseek(struct kernel *kernel, int fd, uint64_t offset, bool hole); /* SEEK_DATA or SEEK_HOLE */
 int kernel_fsync(struct kernel *kernel, int fd);
 int kernel_ftruncate(struct kernel *kernel, int fd, uint64_t size);
 int kernel_fchmod(struct kernel *kernel, int fd, uint32_t mode);

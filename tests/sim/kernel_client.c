@@ -279,6 +279,25 @@ static int64_t op_write(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, c
 	return rc < 0 ? rc : done;
 }
 
+static int op_fallocate(void *ctx, uint64_t ino, uint64_t fh, unsigned mode, uint64_t offset, uint64_t len)
+{
+	struct client_op op = {0};
+	(void)ino;
+	unsigned flags = ((mode & FALLOC_FL_KEEP_SIZE) != 0 ? (unsigned)SPACE_KEEP_SIZE : 0u) |
+			 ((mode & FALLOC_FL_PUNCH_HOLE) != 0 ? (unsigned)SPACE_PUNCH : 0u) |
+			 ((mode & FALLOC_FL_ZERO_RANGE) != 0 ? (unsigned)SPACE_ZERO : 0u);
+	return told(ctx, client_fallocate(client_of(ctx), &op, file_of(fh), flags, offset, len));
+}
+
+static int64_t op_lseek(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, bool hole)
+{
+	struct client_op op = {0};
+	uint64_t at = 0;
+	(void)ino;
+	int rc = told(ctx, client_seek(client_of(ctx), &op, file_of(fh), offset, hole, &at));
+	return rc < 0 ? rc : (int64_t)at;
+}
+
 static int op_flush(void *ctx, uint64_t ino, uint64_t fh)
 {
 	struct client_op op = {0};
@@ -410,6 +429,8 @@ const struct kernel_fs_ops kernel_client_ops = {
 	.tmpfile = op_tmpfile,
 	.read = op_read,
 	.write = op_write,
+	.fallocate = op_fallocate,
+	.lseek = op_lseek,
 	.flush = op_flush,
 	.release = op_release,
 	.fsync = op_fsync,

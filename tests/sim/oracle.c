@@ -8,7 +8,7 @@
 static const char *const op_names[MOP_COUNT] = {
 	"open", "close", "write", "read", "fsync", "ftruncate", "fstat", "truncate", "stat", "mkdir", "rmdir", "unlink", "rename", "link",
 	"symlink", "readlink", "mknod", "chmod", "chown", "utimens", "setxattr", "getxattr", "removexattr", "listxattr", "readdir",
-	"statfs", "setstripe", "tmpfile", "link_handle", "fchmod", "fgetxattr",
+	"statfs", "setstripe", "tmpfile", "link_handle", "fchmod", "fgetxattr", "fallocate", "seek",
 };
 
 const char *model_op_name(enum model_op_kind kind)
@@ -359,6 +359,8 @@ static int64_t predict_handle(struct model *model, const struct model_op *op)
 		return handle->write ? (int64_t)op->len : -EBADF;
 	if (op->kind == MOP_FTRUNCATE)
 		return handle->write ? 0 : -EINVAL;
+	if (op->kind == MOP_FALLOCATE)
+		return op->len == 0 ? -EINVAL : handle->write ? 0 : -EBADF;
 	return op->kind == MOP_FGETXATTR ? predict_xattr(handle->inode, op) : 0;
 }
 
@@ -397,6 +399,8 @@ int64_t model_predict(struct model *model, const struct model_op *op)
 	case MOP_FSTAT:
 	case MOP_FCHMOD:
 	case MOP_FGETXATTR:
+	case MOP_FALLOCATE:
+	case MOP_SEEK:
 		return predict_handle(model, op);
 	case MOP_MKDIR:
 	case MOP_MKNOD:
@@ -570,6 +574,8 @@ static void apply_handle(struct model *model, const struct model_op *op)
 		file_truncate(inode, op->len, false);
 	} else if (op->kind == MOP_FCHMOD) {
 		inode->mode = op->mode;
+	} else if (op->kind == MOP_FALLOCATE) {
+		model_space_apply(inode, op, false);
 	} else if (op->kind == MOP_FSYNC && inode->kind == MODEL_FILE) {
 		file_synced(inode);
 	} else if (op->kind == MOP_CLOSE) {
@@ -629,6 +635,8 @@ void model_apply(struct model *model, const struct model_op *op)
 	case MOP_FSTAT:
 	case MOP_FCHMOD:
 	case MOP_FGETXATTR:
+	case MOP_FALLOCATE:
+	case MOP_SEEK:
 		apply_handle(model, op);
 		break;
 	case MOP_MKDIR:
@@ -662,12 +670,14 @@ void model_apply(struct model *model, const struct model_op *op)
 
 void model_doubt(struct model *model, const struct model_op *op)
 {
-	if (op->kind == MOP_WRITE || op->kind == MOP_FTRUNCATE) {
+	if (op->kind == MOP_WRITE || op->kind == MOP_FTRUNCATE || op->kind == MOP_FALLOCATE) {
 		struct model_handle *handle = &model->handles[op->handle];
 		if (handle->inode == NULL)
 			return;
 		if (op->kind == MOP_WRITE)
 			file_write(handle->inode, handle->append ? handle->inode->data.size : op->offset, op->len, op->seed, true);
+		else if (op->kind == MOP_FALLOCATE)
+			model_space_apply(handle->inode, op, true);
 		else
 			file_truncate(handle->inode, op->len, true);
 	}
@@ -676,7 +686,7 @@ void model_doubt(struct model *model, const struct model_op *op)
 void model_refused(struct model *model, const struct model_op *op)
 {
 	struct model_inode *inode = model->handles[op->handle].inode;
-	if (inode == NULL)
+	if (inode == NULL || (op->kind == MOP_FALLOCATE && (op->flags & MA_ZERO) == 0)) /* one that found no space changed nothing */
 		return;
 	inode->unknown = true;
 	inode->mtime_known = false;

@@ -13,6 +13,7 @@ static const struct {
 	{MOP_SYMLINK, 1}, {MOP_READLINK, 1}, {MOP_MKNOD, 1}, {MOP_CHMOD, 2}, {MOP_CHOWN, 1}, {MOP_UTIMENS, 1}, {MOP_SETXATTR, 2},
 	{MOP_GETXATTR, 2}, {MOP_REMOVEXATTR, 1}, {MOP_LISTXATTR, 1}, {MOP_READDIR, 4}, {MOP_STATFS, 1}, {MOP_SETSTRIPE, 1},
 	{MOP_TMPFILE, 3}, {MOP_LINK_HANDLE, 3}, {MOP_FCHMOD, 2}, {MOP_FGETXATTR, 2},
+	{MOP_FALLOCATE, 5}, {MOP_SEEK, 3},
 };
 
 static enum model_op_kind kind_draw(struct rng *rng)
@@ -164,6 +165,12 @@ static void link_handle_draw(struct model *model, struct rng *rng, struct model_
 	path_draw(model, rng, rng_chance(rng, 50000), op->to);
 }
 
+static unsigned alloc_flags_draw(struct rng *rng)
+{
+	static const unsigned flags[] = {0, MA_KEEP_SIZE, MA_PUNCH | MA_KEEP_SIZE, MA_PUNCH | MA_KEEP_SIZE, MA_ZERO, MA_ZERO | MA_KEEP_SIZE};
+	return flags[rng_below(rng, ARRAY_COUNT(flags))];
+}
+
 static void handle_op_draw(struct model *model, struct rng *rng, struct model_op *op)
 {
 	op->handle = handle_draw(model, rng, true);
@@ -176,6 +183,10 @@ static void handle_op_draw(struct model *model, struct rng *rng, struct model_op
 	op->seed = rng_u64(rng);
 	op->offset = offset_draw(rng, size);
 	op->len = op->kind == MOP_FTRUNCATE ? offset_draw(rng, size) : size_draw(rng);
+	if (op->kind == MOP_FALLOCATE)
+		op->flags = alloc_flags_draw(rng);
+	if (op->kind == MOP_SEEK)
+		op->flags = rng_chance(rng, 500000) ? MS_HOLE : 0;
 	if (op->kind == MOP_WRITE && rng_chance(rng, 4000)) /* sparse, far beyond what 32 bits count */
 		op->offset += UINT64_C(5) << 30;
 }
@@ -226,6 +237,8 @@ void model_op_draw(struct model *model, struct rng *rng, struct model_op *ret_op
 	case MOP_FSTAT:
 	case MOP_FCHMOD:
 	case MOP_FGETXATTR:
+	case MOP_FALLOCATE:
+	case MOP_SEEK:
 		handle_op_draw(model, rng, &op);
 		break;
 	case MOP_RENAME:

@@ -353,6 +353,28 @@ static int64_t plain_write(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset
 	return (int64_t)len;
 }
 
+static int plain_fallocate(void *ctx, uint64_t ino, uint64_t fh, unsigned mode, uint64_t offset, uint64_t len)
+{
+	struct plain_inode *inode = inode_of(arrive(ctx), ino);
+	(void)fh;
+	WORLD_MEMORY();
+	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+		image_punch(&inode->data, offset, len);
+	if (!(mode & FALLOC_FL_PUNCH_HOLE))
+		image_alloc(&inode->data, offset, len);
+	if (!(mode & FALLOC_FL_KEEP_SIZE) && offset + len > inode->attr.size_bytes)
+		resize(ctx, inode, offset + len);
+	return 0;
+}
+
+static int64_t plain_lseek(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, bool hole)
+{
+	struct plain_inode *inode = inode_of(arrive(ctx), ino);
+	(void)fh;
+	uint64_t at = image_seek(&inode->data, offset, hole);
+	return at == UINT64_MAX ? -ENXIO : (int64_t)at;
+}
+
 static int plain_flush(void *ctx, uint64_t ino, uint64_t fh)
 {
 	(void)fh;
@@ -451,7 +473,8 @@ const struct kernel_fs_ops plainfs_ops = {
 	.lookup = plain_lookup, .forget = plain_forget, .getattr = plain_getattr, .setattr = plain_setattr, .readlink = plain_readlink,
 	.mknod = plain_mknod, .mkdir = plain_mkdir, .symlink = plain_symlink, .link = plain_link, .unlink = plain_unlink,
 	.rmdir = plain_rmdir, .rename = plain_rename, .open = plain_open, .create = plain_create, .tmpfile = plain_tmpfile, .read = plain_read,
-	.write = plain_write, .flush = plain_flush, .release = plain_release, .fsync = plain_flush, .readdir = plain_readdir,
+	.write = plain_write, .fallocate = plain_fallocate, .lseek = plain_lseek, .flush = plain_flush, .release = plain_release,
+	.fsync = plain_flush, .readdir = plain_readdir,
 	.statfs = plain_statfs, .setxattr = plain_setxattr, .getxattr = plain_getxattr, .listxattr = plain_listxattr,
 	.removexattr = plain_removexattr,
 };

@@ -199,6 +199,23 @@ static int64_t do_fgetxattr(struct work_task *task, int fd)
 	return got;
 }
 
+static int do_fallocate(struct work_task *task, int fd)
+{
+	const struct model_op *op = &task->op;
+	unsigned mode = ((op->flags & MA_KEEP_SIZE) ? (unsigned)FALLOC_FL_KEEP_SIZE : 0u) |
+			((op->flags & MA_PUNCH) ? (unsigned)FALLOC_FL_PUNCH_HOLE : 0u) |
+			((op->flags & MA_ZERO) ? (unsigned)FALLOC_FL_ZERO_RANGE : 0u);
+	return kernel_fallocate(task->kernel, fd, mode, op->offset, op->len);
+}
+
+/* 0 for whatever may be answered. */
+static int64_t do_seek(struct work_task *task, int fd)
+{
+	const struct model_inode *inode = task->model->handles[task->op.handle].inode;
+	int64_t at = kernel_lseek(task->kernel, fd, task->op.offset, (task->op.flags & MS_HOLE) != 0);
+	return model_seek_fits(inode, &task->op, at) ? 0 : at < 0 ? at : at + 1;
+}
+
 static int64_t do_handle(struct work_task *task)
 {
 	struct model_op *op = &task->op;
@@ -221,6 +238,10 @@ static int64_t do_handle(struct work_task *task)
 		return kernel_fchmod(task->kernel, fd, op->mode);
 	case MOP_FGETXATTR:
 		return do_fgetxattr(task, fd);
+	case MOP_FALLOCATE:
+		return do_fallocate(task, fd);
+	case MOP_SEEK:
+		return do_seek(task, fd);
 	default: {
 		int rc = kernel_fstat(task->kernel, fd, &attr);
 		if (rc == 0)
@@ -304,8 +325,8 @@ static int64_t do_attr(struct work_task *task, const char *path)
 /* Wanted stripes, before the file has any data: an error afterwards is fine, and then nothing changes. */
 static int64_t do_setstripe(struct work_task *task, const char *path)
 {
-	char value[64];
-	int len = snprintf(value, sizeof(value), "-c %u -S 64K", (unsigned)task->op.len);
+	char value[96];
+	int len = snprintf(value, sizeof(value), "{\"stripe_count\": %u, \"stripe_size\": 65536, \"stripe_index\": -1, \"osts\": []}", (unsigned)task->op.len);
 	return kernel_setxattr(task->kernel, path, "stria.layout", blob_of(value, (size_t)len), 0);
 }
 
@@ -373,6 +394,7 @@ static bool is_refusal(const struct work_task *task, int64_t got, int64_t want)
 		return got == -ENOSPC || (got >= 0 && got < want);
 	case MOP_FSYNC:
 	case MOP_CLOSE:
+	case MOP_FALLOCATE:
 		return got == -ENOSPC;
 	case MOP_READ:
 		return got >= 0 && model_is_unknown(task->model, &task->op);

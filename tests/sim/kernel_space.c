@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What is asked of the space of one open file: fallocate(2), and SEEK_DATA and SEEK_HOLE of lseek(2). */
+#include "tests/sim/kernel_impl.h"
+
+#include <fcntl.h>
+
+static struct kfile *file_of(struct kernel *kernel, int fd)
+{
+	CHECK(fd >= 0 && fd < KERNEL_FILES_MAX);
+	return kernel->files[fd].inode != NULL ? &kernel->files[fd] : NULL;
+}
+
+int kernel_fallocate(struct kernel *kernel, int fd, unsigned mode, uint64_t offset, uint64_t len)
+{
+	struct kfile *file = file_of(kernel, fd);
+	if (file == NULL)
+		return -EBADF;
+	if (len == 0)
+		return -EINVAL;
+	if ((file->flags & O_ACCMODE) == O_RDONLY)
+		return -EBADF;
+	struct kinode *inode = file->inode;
+	bool keeps = (mode & FALLOC_FL_KEEP_SIZE) != 0;
+	krwsem_lock(kernel, &inode->rwsem, true);
+	kernel->counts.requests++;
+	int rc = kernel->ops->fallocate(kernel->ctx, inode->ino, file->fh, mode, offset, len);
+	inode->attr_version++;
+	if (rc == 0 && !keeps)
+		inode->attr.size_bytes = max_u64(inode->attr.size_bytes, offset + len);
+	if (rc == 0 && (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != 0)
+		kinode_drop_pages(kernel, inode, offset, offset + len);
+	kinode_inval_attr(inode);
+	krwsem_unlock(&inode->rwsem);
+	return rc;
+}
+
+int64_t kernel_lseek(struct kernel *kernel, int fd, uint64_t offset, bool hole)
+{
+	struct kfile *file = file_of(kernel, fd);
+	if (file == NULL)
+		return -EBADF;
+	struct kinode *inode = file->inode;
+	krwsem_lock(kernel, &inode->rwsem, true);
+	kernel->counts.requests++;
+	int64_t at = kernel->ops->lseek(kernel->ctx, inode->ino, file->fh, offset, hole);
+	krwsem_unlock(&inode->rwsem);
+	return at;
+}
