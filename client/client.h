@@ -54,7 +54,11 @@ struct client_op {
 	bool fills_pages;      /* of a read: what it gets goes to the kernel's page cache, whose pages are locked until it is answered */
 	bool from_pages;       /* of a write: from the kernel's page cache, likewise */
 	bool appends;          /* of a write: it goes to the end of the file; fcntl(F_SETFL) may have changed what the open said */
-	struct node *reading;  /* set by a read that fills pages: client_op_done follows */
+	/* Set by a read that fills pages: client_op_done follows. */
+	struct node *reading;
+	struct list_node fill_link; /* node->fills */
+	uint64_t fill_number;
+	bool filling;          /* it reads, or has read */
 };
 /* The answer of a read has been handed to the kernel (or could not be). Does not park. Needed when op->reading is set; harmless else. */
 void client_op_done(struct client *client, struct client_op *op);

@@ -100,8 +100,11 @@ struct node {
 	uint8_t giving_keep;        /* what of it may be kept */
 	struct client *giving_client; /* whose node it is, for the task that gives */
 	bool pages;                 /* the kernel may have pages of it */
-	uint32_t reads_filling;     /* reads whose pages are locked in the kernel */
+	struct list fills;          /* client_op.fill_link: reads into the kernel's pages without an answer, in the order in which they came */
+	uint64_t fills_begun;       /* counts them */
+	uint32_t reads_filling;     /* of these, those that do not wait for a lease any more */
 	uint64_t reads_filled;      /* counts those that ended */
+	bool fills_unleased;        /* of these, one went on without the lease that it wanted: what it brought must go */
 	bool dropping;              /* while giving: the kernel is dropping its pages */
 	bool fills_held;            /* while giving: the kernel's pages are gone for good, reads that would fill them wait */
 	bool getting;               /* a task asks for a data lease */

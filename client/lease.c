@@ -270,7 +270,7 @@ void lease_drop_all(struct client *client)
 		struct node *node = CONTAINER_OF(at, struct node, node);
 		if (node->lease.number != 0 || node->pages)
 			purge->items[count++] = (struct purge_item){node->ino, node->pages};
-		node->pages = false;
+		node->pages = node->fills_unleased = false;
 		node->told_handle = 0;
 		node->changed_at = ++client->changes;
 		dircache_clear(client, node);

@@ -40,6 +40,10 @@ enum lease_need { NEED_READ, NEED_FILL, NEED_WRITE, NEED_APPEND, NEED_PAGES_OUT 
  * Errors: ERR_evicted, ERR_interrupted, ERR_aborted, those of the call. */
 int lease_data_enter(struct client *client, struct client_op *op, struct node *node, enum lease_need need);
 void lease_data_leave(struct client *client, struct client_op *op, struct node *node, enum lease_need need);
+/* Until every read into the kernel's pages that has come by now is answered, or deadline_ns. Comes before whatever tells the kernel that the
+ * inode has changed: from then on the kernel takes a short answer to an older read for zeros up to the size that it knew, and not for the end
+ * of the file (fuse_short_read). Those that wait for a lease must be able to go on without: see lease_data.c. Parks. */
+void lease_wait_for_fills(struct client *client, struct node *node, uint64_t deadline_ns);
 /* After a write by this mount: pages that were read meanwhile may be older. Parks. */
 void lease_drop_own_pages(struct client *client, struct node *node, uint64_t offset, uint64_t len);
 /* Files that nobody here writes any more: what was written becomes stable, the right to write is given back. A periodic task. */

@@ -92,12 +92,17 @@ static bool is_enough(const struct node *node, enum lease_need need)
 	}
 }
 
-/* May it go on although the lease is being given back? Its pages are locked: whoever gives back waits for it, or has dropped them all for good. */
+/* May it go on although something is being given back? Its pages are locked: whoever gives back waits for it, or has dropped them all for good. */
 static bool goes_on_while_giving(const struct node *node, enum lease_need need)
 {
 	if (need == NEED_PAGES_OUT)
+		return node->giving;
+	if (need != NEED_FILL)
+		return false;
+	if (node->giving && !node->fills_held && (lease_caches(node->lease.data_mode) || node->dropping))
 		return true;
-	return need == NEED_FILL && !node->fills_held && (lease_caches(node->lease.data_mode) || node->dropping);
+	/* Until the recall is answered, the file is as the attributes say that are being given back. */
+	return node->giving_attr > 0 && node->size_known && !node->truncating;
 }
 
 static int wait_for_lease(struct client *client, struct client_op *op, struct node *node)
@@ -117,14 +122,43 @@ static int wait_for_lease(struct client *client, struct client_op *op, struct no
 	return 0;
 }
 
+static void fill_begin(struct client_op *op, struct node *node)
+{
+	op->reading = node;
+	op->fill_number = ++node->fills_begun;
+	list_push_back(&node->fills, &op->fill_link);
+	node->users++;
+}
+
+/* One that waits for a truncation by this mount is answered after it, and with it the kernel learns the size. */
+static bool has_fills_until(const struct node *node, uint64_t last)
+{
+	list_for_each(at, &node->fills) {
+		const struct client_op *op = CONTAINER_OF(at, struct client_op, fill_link);
+		if (op->fill_number <= last && (op->filling || !node->truncating))
+			return true;
+	}
+	return false;
+}
+
+void lease_wait_for_fills(struct client *client, struct node *node, uint64_t deadline_ns)
+{
+	uint64_t last = node->fills_begun;
+	changed(node); /* those that wait for a lease look whether they may go on */
+	while (has_fills_until(node, last) && env_now_ns(client->env) < deadline_ns)
+		(void)waitq_wait(&node->changed, client_loop(client), deadline_ns); /* either way */
+}
+
 int lease_data_enter(struct client *client, struct client_op *op, struct node *node, enum lease_need need)
 {
 	uint64_t client_id = client->identity.client;
 	bool held = false;
+	if (need == NEED_FILL)
+		fill_begin(op, node);
 	for (;;) {
 		if (client->identity.client != client_id)
 			return fail(ERR_evicted);
-		if (node->giving && goes_on_while_giving(node, need))
+		if (goes_on_while_giving(node, need))
 			break;
 		/* A read sees the file as it was before or after a truncation, not in the middle of one. */
 		bool waits = (need == NEED_READ || need == NEED_FILL) && node->truncating;
@@ -146,8 +180,8 @@ int lease_data_enter(struct client *client, struct client_op *op, struct node *n
 	if (need == NEED_FILL) {
 		node->reads_filling++;
 		node->pages = true;
-		node->users++;
-		op->reading = node;
+		node->fills_unleased = node->fills_unleased || (client->env->kcache != NULL && !is_enough(node, need));
+		op->filling = true;
 	} else if (need == NEED_READ) {
 		node->reads_running++;
 	} else {
@@ -162,8 +196,9 @@ void client_op_done(struct client *client, struct client_op *op)
 	if (node == NULL)
 		return;
 	op->reading = NULL;
-	node->reads_filling--;
-	node->reads_filled++;
+	list_remove(&op->fill_link);
+	node->reads_filling -= op->filling;
+	node->reads_filled += op->filling;
 	changed(node);
 	node_put(client, node);
 }

@@ -80,19 +80,17 @@ static void drop_pages(struct client *client, struct node *node)
 	struct kcache *kcache = client->env->kcache;
 	node->dropping = true;
 	for (bool again = false;; again = true) {
+		lease_wait_for_fills(client, node, UINT64_MAX);
 		uint64_t filled = node->reads_filled;
 		client->counters.page_invalidations++;
 		client->counters.page_invalidations_again += again;
 		(void)kcache->ops->inval_inode(kcache, node->ino.v, 0, 0); /* ENOENT: the kernel does not know it, and has no pages of it */
 		if (node->reads_filled == filled && node->reads_filling == 0)
 			break;
-		/* Those that run will be answered without us; what they bring must go, too. */
-		while (node->reads_filling > 0 && node->reads_filled == filled)
-			(void)waitq_wait(&node->changed, client_loop(client), env_now_ns(client->env) + NS_PER_S); /* either way */
 	}
 	node->dropping = false;
 	node->fills_held = true;
-	node->pages = false;
+	node->pages = node->fills_unleased = false;
 }
 
 /* ---- giving a data lease back ------------------------------------------------------------------------------------ */
@@ -102,7 +100,7 @@ static bool must_drop_pages(const struct client *client, const struct node *node
 	if (client->env->kcache == NULL || !node->pages)
 		return false;
 	/* A shared mapping may have written pages that we have not seen: they come back by being dropped. */
-	return !lease_caches(left) || (node->lease.data_mode == LEASE_PW && node->writers > 0);
+	return !lease_caches(left) || node->fills_unleased || (node->lease.data_mode == LEASE_PW && node->writers > 0);
 }
 
 static void wait_for_io(struct client *client, struct node *node)
@@ -154,7 +152,7 @@ static void give_start(struct client *client, struct node *node, uint8_t keep)
 static int give_data(struct client *client, struct node *node, uint8_t keep, uint64_t deadline_ns)
 {
 	uint64_t client_id = client->identity.client;
-	while (node->giving || lease_kept(node->lease.data_mode, keep) != node->lease.data_mode) {
+	while (node->giving || node->fills_unleased || lease_kept(node->lease.data_mode, keep) != node->lease.data_mode) {
 		if (client->identity.client != client_id)
 			return fail(ERR_evicted);
 		if (client->ended)
@@ -192,7 +190,7 @@ static void drop_entries(struct client *client, struct node *node)
 }
 
 /* Attributes and entries. While the kernel may still have them they count as held, also for a restarted MDT: another recall waits here, too. */
-static void give_names(struct client *client, struct node *node, bool attr, bool dir)
+static void give_names(struct client *client, struct node *node, bool attr, bool dir, uint64_t deadline_ns)
 {
 	struct kcache *kcache = client->env->kcache;
 	attr = attr && node->lease.attr_mode != LEASE_NONE;
@@ -208,6 +206,8 @@ static void give_names(struct client *client, struct node *node, bool attr, bool
 		dircache_clear(client, node);
 		node->giving_dir++;
 	}
+	if (attr)
+		lease_wait_for_fills(client, node, deadline_ns);
 	if (attr && kcache != NULL && node->told_ns > env_now_ns(client->env))
 		(void)kcache->ops->inval_attr(kcache, node->ino.v); /* ENOENT: it does not know the inode */
 	if (dir)
@@ -259,7 +259,7 @@ int lease_serve_recall(struct client *client, const struct lease_recall_req *req
 	lease_known(client, node, req->number);
 	node->recalled = max_u64(node->recalled, req->number);
 	/* Attributes first: from here on no open happens without a call. */
-	give_names(client, node, req->attr != 0, req->dir != 0);
+	give_names(client, node, req->attr != 0, req->dir != 0, deadline_ns);
 	int rc = give_data(client, node, req->data_keep, deadline_ns);
 	if (rc == 0) {
 		if (req->attr)
