@@ -59,6 +59,7 @@ struct client_op {
 	struct list_node fill_link; /* node->fills */
 	uint64_t fill_number;
 	bool filling;          /* it reads, or has read */
+	bool reads_cached;     /* of a read: by a lease with which nobody else changes the file */
 };
 /* The answer of a read has been handed to the kernel (or could not be). Does not park. Needed when op->reading is set; harmless else. */
 void client_op_done(struct client *client, struct client_op *op);

@@ -122,6 +122,7 @@ struct node {
 	int64_t mtime_ns;
 	uint64_t dirtied;           /* counts writes: a publication that was overtaken leaves it dirty */
 	uint32_t writes_running, reads_running; /* reads: that fill no pages */
+	uint32_t reads_cached;      /* of these, those by a lease with which nobody else changes the file: they ask no MDT */
 	uint32_t writers_opening;   /* opens to write without an answer yet */
 	bool truncating, publishing, appending; /* one task at a time each */
 	struct waitq changed;       /* one of the above or below ended, or writes_running fell to 0 */

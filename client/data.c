@@ -6,6 +6,7 @@ enum {
 	PIECES_MAX = CLIENT_BUF_BYTES / STRIPE_BYTES_MIN + 2 + LAYOUT_COMPONENTS_MAX,
 	LAYOUT_TRIES_MAX = 8,
 	CORRUPT_TRIES_MAX = 3,
+	SIZE_TRIES_MAX = 8,
 };
 
 /* ---- children ---------------------------------------------------------------------------------------------------- */
@@ -198,41 +199,61 @@ static int do_transfer(struct transfer *transfer)
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-/* Past an object's end there are zeros or nothing: only the size tells. */
-static int clip_at_size(struct transfer *transfer, bool ours_before, uint64_t size_before, uint64_t *ret_size)
+/* How long a read is, whose objects ended early: past an object's end there are zeros or nothing, and only the size tells.
+ *
+ * Without a lease that keeps others from cutting the file off, it must have had the same size_gen before and after its objects were read: what is
+ * read then lies between the two. Its size is the one from before, or what the objects had, if that was more. */
+static int clip_through(struct transfer *transfer, bool known, uint32_t gen, uint64_t *size_bytes)
 {
 	struct node *node = transfer->node;
-	if (ours_before && node_size_is_ours(node) && node->size_bytes == size_before) {
-		*ret_size = size_before;
-		return 0;
-	}
-	uint64_t size_bytes = node->size_bytes;
-	/* A read with pages locked asks no MDT; one without a sure size is dropped with the lease that is being given back. */
-	if (!node_size_is_ours(node) && !transfer->op->fills_pages) {
-		struct client_entry entry;
+	bool asked = false;
+	uint64_t size_before = *size_bytes;
+	struct client_entry entry = {0};
+	for (int i = 0; i < SIZE_TRIES_MAX; i++) {
 		int rc = attr_refresh(transfer->client, transfer->op, node->ino, &entry);
 		if (rc < 0)
 			return rc;
-		size_bytes = entry.attr.size_bytes;
+		*size_bytes = max_u64(size_before, transfer->short_at);
+		/* What was known before we asked may have been too little then already. */
+		if (known && entry.attr.size_gen == gen && (asked || entry.attr.size_bytes <= *size_bytes))
+			return 0;
+		asked = known = true;
+		gen = entry.attr.size_gen;
+		size_before = entry.attr.size_bytes;
+		rc = do_transfer(transfer);
+		if (rc < 0 || transfer->short_at == UINT64_MAX)
+			return rc;
 	}
-	*ret_size = size_bytes;
-	/* The file may have grown after the objects were read: what lies below the size must be read after it was known. */
-	if (transfer->short_at < size_bytes)
-		return do_transfer(transfer);
+	*size_bytes = size_before; /* others cut it off all the time */
 	return 0;
+}
+
+static int clip_cached(struct transfer *transfer, bool ours_before, uint64_t *size_bytes)
+{
+	struct node *node = transfer->node;
+	if (ours_before && node_size_is_ours(node) && node->size_bytes == *size_bytes)
+		return 0;
+	*size_bytes = node->size_bytes;
+	/* The file may have grown after the objects were read: what lies below the size must be read after it was known. */
+	return transfer->short_at < *size_bytes ? do_transfer(transfer) : 0;
 }
 
 static int64_t read_leased(struct transfer *transfer)
 {
 	struct node *node = transfer->node;
-	bool ours = node_size_is_ours(node);
+	bool ours = node_size_is_ours(node), known = node->size_known;
 	uint64_t size_bytes = node->size_bytes;
+	uint32_t gen = node->size_gen;
 	int rc = do_transfer(transfer);
 	if (rc < 0)
 		return rc;
 	if (transfer->short_at == UINT64_MAX)
 		return (int64_t)transfer->len;
-	rc = clip_at_size(transfer, ours, size_bytes, &size_bytes);
+	/* A read with pages locked asks no MDT; one without a sure size is dropped with the lease that is being given back. */
+	if (transfer->op->fills_pages || (ours && node_size_is_ours(node)))
+		rc = clip_cached(transfer, ours, &size_bytes);
+	else
+		rc = clip_through(transfer, known, gen, &size_bytes);
 	if (rc < 0)
 		return rc;
 	if (transfer->short_at == UINT64_MAX)

@@ -184,6 +184,8 @@ int lease_data_enter(struct client *client, struct client_op *op, struct node *n
 		op->filling = true;
 	} else if (need == NEED_READ) {
 		node->reads_running++;
+		op->reads_cached = node_size_is_ours(node);
+		node->reads_cached += op->reads_cached;
 	} else {
 		node->writes_running++;
 	}
@@ -205,11 +207,12 @@ void client_op_done(struct client *client, struct client_op *op)
 
 void lease_data_leave(struct client *client, struct client_op *op, struct node *node, enum lease_need need)
 {
-	(void)op;
 	if (need == NEED_FILL) /* it goes on until client_op_done */
 		return;
 	if (need == NEED_READ) {
-		if (--node->reads_running == 0)
+		node->reads_running--;
+		node->reads_cached -= op->reads_cached;
+		if (node->reads_running == 0 || node->reads_cached == 0)
 			changed(node);
 		return;
 	}

@@ -105,8 +105,8 @@ static bool must_drop_pages(const struct client *client, const struct node *node
 
 static void wait_for_io(struct client *client, struct node *node)
 {
-	/* Reads by a lease that caches ask no MDT; those that go through may, and then wait for whoever recalls: they are not waited for. */
-	while (node->writes_running > 0 || (node->reads_running > 0 && lease_caches(node->lease.data_mode)))
+	/* Reads that go through may ask an MDT, and then wait for whoever recalls: they are not waited for. */
+	while (node->writes_running > 0 || node->reads_cached > 0)
 		(void)waitq_wait(&node->changed, client_loop(client), UINT64_MAX); /* the last of them wakes us */
 }
 
@@ -242,6 +242,15 @@ static void fill_size(const struct node *node, uint8_t *ret_flags, uint32_t *ret
 	*ret_blocks = node->blocks;
 }
 
+/* One of this mount's, done at the MDT, whose answer is still on its way. Reads that must go on now need to know. */
+static void take_truncation(struct node *node, const struct lease_recall_req *req)
+{
+	if (!node->size_known || req->size_gen <= node->size_gen)
+		return;
+	node->size_gen = req->size_gen;
+	node->size_bytes = req->size_bytes;
+}
+
 int lease_serve_recall(struct client *client, const struct lease_recall_req *req, struct lease_recall_rep *rep)
 {
 	uint64_t deadline_ns = env_now_ns(client->env) + ANSWER_WITHIN_NS;
@@ -258,6 +267,7 @@ int lease_serve_recall(struct client *client, const struct lease_recall_req *req
 	node->removed = node->removed || req->last_name != 0;
 	lease_known(client, node, req->number);
 	node->recalled = max_u64(node->recalled, req->number);
+	take_truncation(node, req);
 	/* Attributes first: from here on no open happens without a call. */
 	give_names(client, node, req->attr != 0, req->dir != 0, deadline_ns);
 	int rc = give_data(client, node, req->data_keep, deadline_ns);

@@ -123,6 +123,7 @@ static void hold_drop(struct mds *mds, struct hold *hold)
 struct recall {
 	struct operation *op;
 	struct ino ino;
+	const struct inode *inode;
 	struct lease_change change;
 	struct task *parent;
 	uint32_t running;
@@ -164,6 +165,8 @@ static int recall_from(struct recall_one *one)
 			.dir = recall->change.dir,
 			.data_keep = recall->change.data_keep,
 			.last_name = recall->change.last_name,
+			.size_gen = recall->inode->size_gen,
+			.size_bytes = recall->inode->size_bytes,
 		};
 		mds->counters.recalls++;
 		int rc = rpc_call_back(mds->rpc, one->client, OP_lease_recall, &req, &one->rep,
@@ -238,7 +241,7 @@ int lease_recall(struct operation *op, struct inode *inode, struct lease_change 
 	list_for_each(node, &file->holds)
 		count++;
 	struct recall_one *ones = arena_alloc(op->arena, count * sizeof(*ones));
-	struct recall recall = {.op = op, .ino = inode->ino, .change = change, .parent = op->task};
+	struct recall recall = {.op = op, .ino = inode->ino, .inode = inode, .change = change, .parent = op->task};
 	count = 0;
 	list_for_each(node, &file->holds) {
 		const struct hold *hold = CONTAINER_OF(node, struct hold, file_link);

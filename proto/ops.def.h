@@ -496,7 +496,9 @@
 	F(u8, attr, 1, "1: attributes may not be cached any more")                    \
 	F(u8, dir, 1, "1: entries may not be cached any more")                        \
 	F(u8, data_keep, 1, "enum lease_mode that may be kept of the data lease")     \
-	F(u8, last_name, 1, "1: it is no file, and about to lose its last name, or has none any more: say whether it is known")
+	F(u8, last_name, 1, "1: it is no file, and about to lose its last name, or has none any more: say whether it is known") \
+	F(u32, size_gen, 1, "truncation generation by now: the answer to the receiver's own truncation may be behind this") \
+	F(u64, size_bytes, 1, "size by now, without what writers have not told")
 #define lease_recall_REP(F)                                                           \
 	F(u8, flags, 1, "enum size_flags: is there a size")                           \
 	F(u32, size_gen, 1, "truncation generation that the size belongs to")         \

@@ -306,9 +306,9 @@ static void name_op(struct history *history, struct kernel *kernel, struct histo
 	op = returned(history, task);
 	op->rc = rc < 0 ? rc : 0; /* a file descriptor */
 	op->seen.words[0] = file;
-	/* Linux looks both names up, one after the other, and renames nothing if they are one file. With nothing to keep another mount from
-	 * moving the file from the first to the second in between, it says that it has done what it has not. */
-	if (history->names_only && rc == 0 && kernel_counts(kernel)->renames_to_self != to_self)
+	/* Linux looks both names up, one after the other, and renames nothing if they are one file. When another mount moves the file from the
+	 * first to the second in between, it says that it has done what it has not, and no file system can tell (docs/posix.md). */
+	if (rc == 0 && kernel_counts(kernel)->renames_to_self != to_self)
 		op->returned = false;
 	noted(history, task);
 	if (kind == LINEAR_CREATE && rc >= 0)
