@@ -55,7 +55,7 @@ static void join(struct ranges *ranges, size_t at)
 
 void ranges_set(struct ranges *ranges, uint64_t start, uint64_t end, uint8_t type, uint64_t change)
 {
-	struct range with[3];
+	struct range with[3] = {0};
 	size_t count = 0, from = first_not_before(ranges, start), to = from;
 	CHECK(start <= end);
 	while (to < ranges->count && ranges->at[to].start <= end)
