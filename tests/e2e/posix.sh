@@ -19,7 +19,7 @@ mkdir "$WORK/local"
 run local "$WORK/local" "$WORK/local"
 if grep '^FAIL ' "$WORK/local.txt" >&2; then fail 'the suite is wrong, or the local file system is: see above'; fi
 total=$(wc -l <"$WORK/local.results")
-[ "$total" -ge 6800 ] || fail "only $total assertions"
+[ "$total" -ge 8400 ] || fail "only $total assertions"
 
 start_cluster --mounts 2
 mkdir "$MNT/posix"
