@@ -13,8 +13,12 @@ static uint64_t rng_state;
 static uint64_t current_op;
 static time_t started;
 static uint64_t seed_given;
-static char history[HISTORY][LINE_MAX_BYTES];
-static unsigned noted;
+static struct noted {
+	char text[LINE_MAX_BYTES];
+	size_t at, length;
+} history[HISTORY];
+static uint64_t noted;
+static time_t last_progress;
 
 static uint64_t number_of(const char *text)
 {
@@ -42,13 +46,15 @@ void options_parse(struct options *options, int argc, char **argv)
 			options->seconds = number_of(argv[++i]);
 		else if (strcmp(argv[i], "--no-mmap") == 0)
 			options->no_mmap = true;
+		else if (strcmp(argv[i], "--progress") == 0)
+			options->progress = true;
 		else if (argv[i][0] == '-' || options->path_count == VIEWS_MAX)
 			wrong = true;
 		else
 			options->paths[options->path_count++] = argv[i];
 	}
 	if (wrong || options->path_count < 2) {
-		(void)fprintf(stderr, "usage: %s PATH PATH... [--seed N] [--ops N] [--seconds N] [--no-mmap]\n", argv[0]);
+		(void)fprintf(stderr, "usage: %s PATH PATH... [--seed N] [--ops N] [--seconds N] [--no-mmap] [--progress]\n", argv[0]);
 		exit(2);
 	}
 	rng_state = seed_given = options->seed;
@@ -62,6 +68,12 @@ bool next_op(const struct options *options)
 	if (options->seconds != 0 && (uint64_t)(time(NULL) - started) >= options->seconds)
 		return false;
 	current_op++;
+	if (options->progress && current_op % 256 == 0 && time(NULL) - last_progress >= 60) {
+		last_progress = time(NULL);
+		long seconds = (long)(last_progress - started);
+		printf("%llu operations in %ld s\n", (unsigned long long)current_op, seconds);
+		(void)fflush(stdout);
+	}
 	return true;
 }
 
@@ -95,39 +107,77 @@ unsigned draw_other(const struct options *options, unsigned view)
 
 void draw_bytes(unsigned char *to, size_t length)
 {
-	unsigned char base = (unsigned char)(draw64() | 1);
-	for (size_t i = 0; i < length; i++)
-		to[i] = (unsigned char)(base + i * 7 + (i >> 8));
+	for (size_t i = 0; i < length; i += sizeof(uint64_t)) {
+		uint64_t word = draw64();
+		memcpy(to + i, &word, length - i < sizeof(word) ? length - i : sizeof(word));
+	}
 }
 
 void note(const char *format, ...)
 {
-	char text[LINE_MAX_BYTES - 32];
+	char text[LINE_MAX_BYTES - 36];
 	va_list args;
 	va_start(args, format);
 	(void)vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	(void)snprintf(history[noted++ % HISTORY], LINE_MAX_BYTES, "%8llu %s", (unsigned long long)current_op, text);
+	struct noted *line = &history[noted++ % HISTORY];
+	(void)snprintf(line->text, LINE_MAX_BYTES, "%8llu %s", (unsigned long long)current_op, text);
+	line->at = line->length = 0;
+}
+
+void note_range(size_t at, size_t length)
+{
+	struct noted *line = &history[(noted - 1) % HISTORY];
+	line->at = at;
+	line->length = length;
 }
 
 void note_result(long result)
 {
-	char *line = history[(noted - 1) % HISTORY];
+	char *line = history[(noted - 1) % HISTORY].text;
 	size_t length = strlen(line);
 	(void)snprintf(line + length, LINE_MAX_BYTES - length, " -> %ld", result);
 }
 
-_Noreturn void differs(const char *format, ...)
+static void print_last(void)
 {
 	printf("seed %llu, operation %llu: the last operations:\n", (unsigned long long)seed_given, (unsigned long long)current_op);
-	for (unsigned i = noted > HISTORY ? noted - HISTORY : 0; i < noted; i++)
-		printf("%s\n", history[i % HISTORY]);
+	for (uint64_t i = noted > HISTORY_SHOWN ? noted - HISTORY_SHOWN : 0; i < noted; i++)
+		printf("%s\n", history[i % HISTORY].text);
+}
+
+static void print_touching(size_t at)
+{
+	printf("of the last %d, those that touched byte %zu:\n", HISTORY, at);
+	for (uint64_t i = noted > HISTORY ? noted - HISTORY : 0; i < noted; i++) {
+		const struct noted *line = &history[i % HISTORY];
+		if (at >= line->at && at - line->at < line->length)
+			printf("%s\n", line->text);
+	}
+}
+
+_Noreturn static void end(const char *format, va_list args)
+{
 	printf("DIFFERS: ");
-	va_list args;
-	va_start(args, format);
 	(void)vprintf(format, args);
-	va_end(args);
 	printf("\n");
 	(void)fflush(stdout);
 	exit(1);
+}
+
+_Noreturn void differs(const char *format, ...)
+{
+	va_list args;
+	print_last();
+	va_start(args, format);
+	end(format, args);
+}
+
+_Noreturn void differs_at(size_t at, const char *format, ...)
+{
+	va_list args;
+	print_last();
+	print_touching(at);
+	va_start(args, format);
+	end(format, args);
 }

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { VIEWS_MAX = 16, HISTORY = 20, LINE_MAX_BYTES = 256 };
+enum { VIEWS_MAX = 16, HISTORY = 16384, HISTORY_SHOWN = 40, LINE_MAX_BYTES = 160 };
 
 struct options {
 	const char *paths[VIEWS_MAX];
@@ -17,6 +17,7 @@ struct options {
 	uint64_t ops;
 	uint64_t seconds; // 0: as long as ops take
 	bool no_mmap;
+	bool progress; // a line each minute
 };
 
 // Ends the program with a usage line unless there are at least two paths.
@@ -35,11 +36,14 @@ unsigned draw_other(const struct options *options, unsigned view);
 // Bytes that name the operation that wrote them, so that old ones are never taken for new ones.
 void draw_bytes(unsigned char *to, size_t length);
 
-// Notes the operation about to be made; "-> result" is added by note_result.
+// Notes the operation about to be made; "-> result" is added by note_result, which bytes it touches by note_range.
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void note_range(size_t at, size_t length);
 void note_result(long result);
 
 // Prints the seed, the last operations and the difference; exits 1.
 _Noreturn void differs(const char *format, ...) __attribute__((format(printf, 1, 2)));
+// The same, with all noted operations that touched the byte at `at`.
+_Noreturn void differs_at(size_t at, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One file through several mounts, taking turns: mounts_fsx FILE FILE... [--seed N] [--ops N] [--seconds N] [--no-mmap]. The paths name one file.
-// A shadow in memory says what every mount must see the moment a call has returned on another. Mappings stay up between turns: a read mapping
-// made long ago must show what another mount has written since, once a look at the size has told its kernel how far the file goes.
+// One file through several mounts, taking turns: mounts_fsx FILE FILE... [--seed N] [--ops N] [--seconds N] [--no-mmap] [--progress]. The paths name one
+// file. A shadow in memory says what every mount must see the moment a call has returned on another. Mappings stay up between turns: a read
+// mapping made long ago must show what another mount has written since; only how far the file goes its kernel must have been told.
 // Exit: 0 the same, 1 a difference (seed, last operations, what differs), 2 usage.
 #include "tests/coherence/coherence.h"
 
@@ -15,22 +15,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FILE_MAX = 512 * 1024, IO_MAX = 96 * 1024 };
+enum { FILE_MAX = 4 * 1024 * 1024, IO_MAX = 1024 * 1024, BLOCK = 4096 };
 
 struct view {
 	int fd;
 	int append_fd;
+	int direct_fd; // -1: the file system has no O_DIRECT
 	unsigned char *map; // of FILE_MAX bytes, shared; NULL: none
+	size_t known; // its kernel knows that the file goes at least as far, or went and was cut and grew by others since: then less
 };
+// What a file system may refuse; then it is not asked again.
+enum refusable { PUNCH, ZERO, ALLOCATE, COPY, SEEK, REFUSABLE };
+static const char *const refusable_names[REFUSABLE] = {"punch hole", "zero range", "allocate", "copy_file_range", "seek data"};
 
 static struct options opt;
 static struct view views[VIEWS_MAX];
 static unsigned char shadow[FILE_MAX];
 static uint64_t written_by[FILE_MAX]; // the operation that gave a byte its value
 static size_t shadow_size;
-static unsigned char buffer[FILE_MAX];
-static bool may_punch = true;
-static bool may_copy_range = true;
+static unsigned char buffer[FILE_MAX] __attribute__((aligned(4096)));
+static bool refused[REFUSABLE];
 static sigjmp_buf bus_jump;
 
 static void on_bus(int number)
@@ -48,6 +52,19 @@ __attribute__((noinline)) static bool copy_mapped(void *to, const void *from, si
 	return true;
 }
 
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+// True: it was refused as something that the file system does not have.
+static bool is_refused(enum refusable what, long rc)
+{
+	if (rc < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EXDEV))
+		refused[what] = true;
+	return refused[what];
+}
+
 static void open_view(unsigned v)
 {
 	views[v].fd = open(opt.paths[v], O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -56,11 +73,14 @@ static void open_view(unsigned v)
 	views[v].append_fd = open(opt.paths[v], O_WRONLY | O_APPEND | O_CLOEXEC);
 	if (views[v].append_fd < 0)
 		differs("mount %u: open %s to append: %s", v, opt.paths[v], strerror(errno));
+	views[v].direct_fd = open(opt.paths[v], O_RDWR | O_DIRECT | O_CLOEXEC);
+	if (views[v].direct_fd < 0 && errno != EINVAL)
+		differs("mount %u: open %s with O_DIRECT: %s", v, opt.paths[v], strerror(errno));
 }
 
 static void close_view(unsigned v)
 {
-	if (close(views[v].fd) != 0 || close(views[v].append_fd) != 0)
+	if (close(views[v].fd) != 0 || close(views[v].append_fd) != 0 || (views[v].direct_fd >= 0 && close(views[v].direct_fd) != 0))
 		differs("mount %u: close: %s", v, strerror(errno));
 }
 
@@ -75,15 +95,16 @@ static void compare(unsigned v, const char *how, const unsigned char *got, size_
 	for (size_t i = 0; i < length; i++) {
 		if (got[i] == shadow[at + i])
 			continue;
-		first = i < first ? i : first;
+		first = least(first, i);
 		last = i;
 		wrong++;
 		zeros += got[i] == 0;
 	}
-	differs("mount %u, %s of %zu+%zu (file of %zu): %zu bytes wrong between %zu and %zu (%zu of them zero); at %zu 0x%02x, must be 0x%02x "
-		"as operation %llu left it",
-		v, how, at, length, shadow_size, wrong, at + first, at + last, zeros, at + first, got[first], shadow[at + first],
-		(unsigned long long)written_by[at + first]);
+	differs_at(at + first,
+		   "mount %u, %s of %zu+%zu (file of %zu): %zu bytes wrong between %zu and %zu (%zu of them zero); at %zu 0x%02x, must be "
+		   "0x%02x as operation %llu left it",
+		   v, how, at, length, shadow_size, wrong, at + first, at + last, zeros, at + first, got[first], shadow[at + first],
+		   (unsigned long long)written_by[at + first]);
 }
 
 static void check_size(unsigned v)
@@ -94,19 +115,32 @@ static void check_size(unsigned v)
 		differs("mount %u: stat: %s", v, strerror(errno));
 	if ((size_t)st.st_size != shadow_size)
 		differs("mount %u: %s says size %lld, must be %zu", v, by_path ? "stat" : "fstat", (long long)st.st_size, shadow_size);
+	views[v].known = shadow_size;
+}
+
+// What Linux does without asking the file system looks at the size that it knows: a mapping's end, where copy_file_range stops.
+static void make_known(unsigned v, size_t end)
+{
+	if (end > views[v].known || one_in(8))
+		check_size(v);
 }
 
 static void check_read(unsigned v, size_t at, size_t length)
 {
-	note("m%u pread %zu+%zu", v, at, length);
-	ssize_t got = pread(views[v].fd, buffer, length, (off_t)at);
+	bool direct = views[v].direct_fd >= 0 && one_in(4);
+	if (direct) {
+		at = at / BLOCK * BLOCK;
+		length = (length + BLOCK - 1) / BLOCK * BLOCK;
+	}
+	note("m%u pread %zu+%zu%s", v, at, length, direct ? " direct" : "");
+	ssize_t got = pread(direct ? views[v].direct_fd : views[v].fd, buffer, length, (off_t)at);
 	note_result(got);
-	size_t due = at >= shadow_size ? 0 : (length < shadow_size - at ? length : shadow_size - at);
+	size_t due = at >= shadow_size ? 0 : least(length, shadow_size - at);
 	if (got < 0)
 		differs("mount %u: pread: %s", v, strerror(errno));
 	if ((size_t)got != due)
 		differs("mount %u: pread of %zu+%zu gave %zd bytes, must give %zu (file of %zu)", v, at, length, got, due, shadow_size);
-	compare(v, "read", buffer, at, due);
+	compare(v, direct ? "direct read" : "read", buffer, at, due);
 }
 
 static void map_view(unsigned v)
@@ -130,44 +164,54 @@ static void check_mapped(unsigned v, size_t at, size_t length)
 {
 	if (at >= shadow_size)
 		return;
-	if (length > shadow_size - at)
-		length = shadow_size - at;
+	length = least(length, shadow_size - at);
 	note("m%u mapped read %zu+%zu (%s mapping)", v, at, length, views[v].map != NULL ? "existing" : "new");
 	map_view(v);
-	check_size(v);
+	make_known(v, at + length);
 	if (!copy_mapped(buffer, views[v].map + at, length))
 		differs("mount %u: SIGBUS reading %zu+%zu through a mapping (file of %zu)", v, at, length, shadow_size);
 	compare(v, "mapped read", buffer, at, length);
 }
 
-static void set_size(size_t size)
+// By the mount v.
+static void set_size(unsigned v, size_t size)
 {
-	if (size > shadow_size)
-		for (size_t i = shadow_size; i < size; i++) {
-			shadow[i] = 0;
-			written_by[i] = op_number();
-		}
+	for (size_t i = shadow_size; i < size; i++) {
+		shadow[i] = 0;
+		written_by[i] = op_number();
+	}
+	for (unsigned other = 0; other < opt.path_count; other++)
+		views[other].known = least(views[other].known, size); // whoever met the end meanwhile knows less than it was told
 	shadow_size = size;
+	views[v].known = size;
 }
 
-static void put(size_t at, const unsigned char *from, size_t length)
+static void put(unsigned v, size_t at, const unsigned char *from, size_t length)
 {
 	if (length == 0)
 		return;
 	if (at + length > shadow_size)
-		set_size(at + length);
+		set_size(v, at + length);
 	memcpy(shadow + at, from, length);
 	for (size_t i = at; i < at + length; i++)
 		written_by[i] = op_number();
 }
 
+static void put_zeros(unsigned v, size_t at, size_t end)
+{
+	if (at >= end)
+		return;
+	memset(buffer, 0, end - at);
+	put(v, at, buffer, end - at);
+}
+
 static size_t draw_length(size_t most)
 {
-	static const unsigned bounds[] = {16, 600, 4096, 20000, IO_MAX};
-	size_t length = 1 + draw(bounds[draw(5)]);
+	static const unsigned bounds[] = {16, 600, 4096, 20000, 20000, 100000, 100000, 300000};
+	size_t length = 1 + draw(one_in(40) ? (unsigned)IO_MAX : bounds[draw(8)]);
 	if (one_in(4))
-		length = (length + 4095) / 4096 * 4096;
-	return length < most ? length : most;
+		length = (length + BLOCK - 1) / BLOCK * BLOCK;
+	return least(length, most);
 }
 
 static size_t draw_at(size_t most)
@@ -175,22 +219,30 @@ static size_t draw_at(size_t most)
 	if (most == 0)
 		return 0;
 	size_t at = draw((unsigned)most);
-	return one_in(3) ? at / 4096 * 4096 : at;
+	if (one_in(8)) // about the borders of stripes
+		return least(at / 65536 * 65536 + draw(3), most) - (at >= 65536 ? draw(2) : 0);
+	return one_in(3) ? at / BLOCK * BLOCK : at;
 }
 
 static void do_write(unsigned v, bool past_end)
 {
-	size_t at = past_end ? shadow_size + draw(70000) : draw_at(shadow_size + 1);
+	size_t at = past_end ? shadow_size + draw(200000) : draw_at(shadow_size + 1);
 	if (at >= FILE_MAX)
 		at = draw(FILE_MAX);
 	size_t length = draw_length(FILE_MAX - at);
+	bool direct = views[v].direct_fd >= 0 && one_in(5);
+	if (direct) {
+		at = at / BLOCK * BLOCK;
+		length = (length + BLOCK - 1) / BLOCK * BLOCK;
+	}
 	draw_bytes(buffer, length);
-	note("m%u pwrite %zu+%zu", v, at, length);
-	ssize_t done = pwrite(views[v].fd, buffer, length, (off_t)at);
+	note("m%u pwrite %zu+%zu%s", v, at, length, direct ? " direct" : "");
+	note_range(at, length);
+	ssize_t done = pwrite(direct ? views[v].direct_fd : views[v].fd, buffer, length, (off_t)at);
 	note_result(done);
 	if (done != (ssize_t)length)
 		differs("mount %u: pwrite of %zu+%zu gave %zd (%s)", v, at, length, done, strerror(errno));
-	put(at, buffer, length);
+	put(v, at, buffer, length);
 }
 
 static void do_append(unsigned v)
@@ -200,11 +252,12 @@ static void do_append(unsigned v)
 	size_t length = draw_length(FILE_MAX - shadow_size);
 	draw_bytes(buffer, length);
 	note("m%u append %zu+%zu", v, shadow_size, length);
+	note_range(shadow_size, length);
 	ssize_t done = write(views[v].append_fd, buffer, length);
 	note_result(done);
 	if (done != (ssize_t)length)
 		differs("mount %u: append of %zu gave %zd (%s)", v, length, done, strerror(errno));
-	put(shadow_size, buffer, length);
+	put(v, shadow_size, buffer, length);
 }
 
 static void do_truncate(unsigned v)
@@ -212,9 +265,10 @@ static void do_truncate(unsigned v)
 	size_t size = one_in(2) ? draw((unsigned)shadow_size + 1) : draw(FILE_MAX);
 	bool by_path = one_in(2);
 	note("m%u %s %zu -> %zu", v, by_path ? "truncate" : "ftruncate", shadow_size, size);
+	note_range(least(size, shadow_size), FILE_MAX);
 	if ((by_path ? truncate(opt.paths[v], (off_t)size) : ftruncate(views[v].fd, (off_t)size)) != 0)
 		differs("mount %u: truncate to %zu: %s", v, size, strerror(errno));
-	set_size(size);
+	set_size(v, size);
 }
 
 static void do_mapped_write(unsigned v)
@@ -225,57 +279,98 @@ static void do_mapped_write(unsigned v)
 	size_t length = draw_length(shadow_size - at);
 	draw_bytes(buffer, length);
 	note("m%u mapped write %zu+%zu, msync (%s mapping)", v, at, length, views[v].map != NULL ? "existing" : "new");
+	note_range(at, length);
 	map_view(v);
-	check_size(v);
+	make_known(v, at + length);
 	if (!copy_mapped(views[v].map + at, buffer, length))
 		differs("mount %u: SIGBUS writing %zu+%zu through a mapping (file of %zu)", v, at, length, shadow_size);
 	if (msync(views[v].map, FILE_MAX, MS_SYNC) != 0)
 		differs("mount %u: msync: %s", v, strerror(errno));
-	put(at, buffer, length);
+	put(v, at, buffer, length);
 }
 
-static void do_punch(unsigned v)
+static void do_fallocate(unsigned v, enum refusable what)
 {
-	if (!may_punch || shadow_size == 0)
+	static const int modes[] = {FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, FALLOC_FL_ZERO_RANGE, 0};
+	size_t at = draw_at(shadow_size + 1 + (one_in(4) ? 200000 : 0));
+	if (refused[what] || at >= FILE_MAX)
 		return;
-	size_t at = draw_at(shadow_size);
-	size_t length = draw_length(FILE_MAX);
-	note("m%u punch hole %zu+%zu", v, at, length);
-	int rc = fallocate(views[v].fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)length);
+	size_t length = draw_length(FILE_MAX - at);
+	bool keep = what == PUNCH || one_in(2);
+	int mode = modes[what] | (keep ? FALLOC_FL_KEEP_SIZE : 0);
+	note("m%u %s %zu+%zu%s", v, refusable_names[what], at, length, keep && what != PUNCH ? ", size kept" : "");
+	note_range(what == ALLOCATE ? 0 : at, what == ALLOCATE ? 0 : length);
+	int rc = fallocate(views[v].fd, mode, (off_t)at, (off_t)length);
 	note_result(rc);
-	if (rc != 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) {
-		may_punch = false;
+	if (is_refused(what, rc))
 		return;
-	}
 	if (rc != 0)
-		differs("mount %u: punch hole: %s", v, strerror(errno));
-	size_t end = at + length < shadow_size ? at + length : shadow_size;
-	memset(buffer, 0, end - at);
-	put(at, buffer, end - at);
+		differs("mount %u: %s: %s", v, refusable_names[what], strerror(errno));
+	if (!keep && at + length > shadow_size)
+		set_size(v, at + length);
+	if (what != ALLOCATE)
+		put_zeros(v, at, least(at + length, shadow_size));
 }
 
 static void do_copy_range(unsigned v)
 {
-	if (!may_copy_range || shadow_size < 2)
+	if (refused[COPY] || shadow_size < 2)
 		return;
-	size_t half = shadow_size / 2;
-	size_t length = draw_length(half);
-	off_t from = (off_t)draw((unsigned)(half - length + 1));
-	off_t to = (off_t)(half + draw((unsigned)(half - length + 1)));
-	size_t from_at = (size_t)from;
-	size_t to_at = (size_t)to;
+	size_t from_at = draw_at(shadow_size);
+	size_t length = draw_length(shadow_size - from_at);
+	size_t to_at = one_in(3) ? shadow_size + draw(50000) : draw_at(shadow_size);
+	bool overlaps = to_at < from_at + length && from_at < to_at + length;
+	if (length == 0 || to_at + length > FILE_MAX)
+		return;
+	off_t from = (off_t)from_at;
+	off_t to = (off_t)to_at;
 	note("m%u copy_file_range %zu+%zu to %zu", v, from_at, length, to_at);
-	check_size(v); // Linux compares the range with the size it knows before it asks the file system; 0 would be its answer to an old one
+	note_range(to_at, length);
+	make_known(v, from_at + length);
 	ssize_t done = copy_file_range(views[v].fd, &from, views[v].fd, &to, length, 0);
 	note_result(done);
-	if (done < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EXDEV)) {
-		may_copy_range = false;
+	if (is_refused(COPY, done))
 		return;
-	}
-	if (done <= 0)
+	if (overlaps && done < 0 && errno == EINVAL)
+		return;
+	if (overlaps || done <= 0 || (size_t)done > length)
 		differs("mount %u: copy_file_range gave %zd: %s", v, done, strerror(errno));
 	memcpy(buffer, shadow + from_at, (size_t)done);
-	put(to_at, buffer, (size_t)done);
+	put(v, to_at, buffer, (size_t)done);
+}
+
+static bool is_zero(size_t from, size_t to)
+{
+	for (size_t i = from; i < to; i++)
+		if (shadow[i] != 0)
+			return false;
+	return true;
+}
+
+// What is called a hole is zeros; where data begins is the file system's business, as long as only zeros lie before it.
+static void check_seek(unsigned v)
+{
+	if (refused[SEEK])
+		return;
+	size_t at = draw_at(shadow_size + 1);
+	bool hole = one_in(2);
+	note("m%u seek %s from %zu", v, hole ? "hole" : "data", at);
+	off_t got = lseek(views[v].fd, (off_t)at, hole ? SEEK_HOLE : SEEK_DATA);
+	note_result((long)got);
+	if (got < 0 && errno == EINVAL) {
+		refused[SEEK] = true;
+		return;
+	}
+	bool good;
+	if (got < 0)
+		good = errno == ENXIO && (at >= shadow_size || (!hole && is_zero(at, shadow_size)));
+	else if (hole)
+		good = (size_t)got >= at && (size_t)got <= shadow_size && ((size_t)got == shadow_size || shadow[got] == 0);
+	else
+		good = (size_t)got >= at && (size_t)got < shadow_size && is_zero(at, (size_t)got);
+	if (!good)
+		differs("mount %u: seek %s from %zu gave %lld (%s), file of %zu", v, hole ? "hole" : "data", at, (long long)got,
+			got < 0 ? strerror(errno) : "ok", shadow_size);
 }
 
 static void do_reopen(unsigned v)
@@ -299,24 +394,30 @@ static void do_fsync(unsigned v)
 static void turn(unsigned v)
 {
 	unsigned what = draw(100);
-	if (what < 15)
+	if (what < 14)
 		check_read(v, draw_at(shadow_size + 1), draw_length(IO_MAX));
-	else if (what < 30 && !opt.no_mmap)
+	else if (what < 29 && !opt.no_mmap)
 		check_mapped(v, draw_at(shadow_size), draw_length(IO_MAX));
-	else if (what < 45)
+	else if (what < 43)
 		do_write(v, false);
-	else if (what < 53)
+	else if (what < 49)
 		do_write(v, true);
-	else if (what < 63)
+	else if (what < 57)
 		do_append(v);
-	else if (what < 73)
+	else if (what < 64)
 		do_truncate(v);
-	else if (what < 82 && !opt.no_mmap)
+	else if (what < 73 && !opt.no_mmap)
 		do_mapped_write(v);
-	else if (what < 86)
-		do_punch(v);
-	else if (what < 90)
+	else if (what < 77)
+		do_fallocate(v, PUNCH);
+	else if (what < 80)
+		do_fallocate(v, ZERO);
+	else if (what < 83)
+		do_fallocate(v, ALLOCATE);
+	else if (what < 88)
 		do_copy_range(v);
+	else if (what < 91)
+		check_seek(v);
 	else if (what < 94)
 		do_reopen(v);
 	else if (what < 97)
@@ -351,8 +452,11 @@ int main(int argc, char **argv)
 		unmap_view(v);
 		close_view(v);
 	}
-	printf("mounts_fsx: seed %llu, %llu operations through %u mounts, punch hole %s, copy_file_range %s: no difference\n",
-	       (unsigned long long)opt.seed, (unsigned long long)op_number(), opt.path_count, may_punch ? "yes" : "no",
-	       may_copy_range ? "yes" : "no");
+	printf("mounts_fsx: seed %llu, %llu operations through %u mounts", (unsigned long long)opt.seed, (unsigned long long)op_number(),
+	       opt.path_count);
+	for (unsigned i = 0; i < REFUSABLE; i++)
+		if (refused[i])
+			printf(", without %s", refusable_names[i]);
+	printf(": no difference\n");
 	return 0;
 }
