@@ -46,7 +46,10 @@ class Actor:
             for other in Actor.all:
                 other.sock.close()
             signal.signal(signal.SIGALRM, on_alarm)
-            Worker(theirs).serve()
+            try:
+                Worker(theirs).serve()
+            except ConnectionError:
+                pass  # the test has failed
             os._exit(0)
         theirs.close()
         self.sock = ours
@@ -91,7 +94,7 @@ class Worker:
                 result = getattr(self, name)(*args)
                 in_call = False
             except OSError as error:
-                result = errno.errorcode[error.errno]
+                result = "EDEADLK" if error.errno == errno.EDEADLK else errno.errorcode[error.errno]
             except Interrupted:
                 result = "EINTR"
             in_call = False
