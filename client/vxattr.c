@@ -52,7 +52,7 @@ static void put_component(struct json_out *json, const struct layout *layout, co
 	json_u64(json, "id", component->id);
 	json_u64(json, "start", component->start);
 	if (component->end == LAYOUT_EOF)
-		json_null(json, "end");
+		json_none(json, "end");
 	else
 		json_u64(json, "end", component->end);
 	json_str(json, "pattern", STR("raid0"));
@@ -392,7 +392,7 @@ static void put_lock(struct json_out *json, struct arena *arena, const struct lo
 	json_str(json, "type", row->type == LOCK_TYPE_READ ? STR("read") : STR("write"));
 	json_u64(json, "start", row->start);
 	if (row->end == UINT64_MAX)
-		json_null(json, "end");
+		json_none(json, "end");
 	else
 		json_u64(json, "end", row->end);
 	json_u64(json, "client", row->client);

@@ -129,7 +129,7 @@ void json_bool(struct json_out *json, const char *key, bool value)
 	put(json, value ? "true" : "false", value ? 4 : 5);
 }
 
-void json_null(struct json_out *json, const char *key)
+void json_none(struct json_out *json, const char *key)
 {
 	member(json, key);
 	put(json, "null", 4);

@@ -24,7 +24,7 @@ void json_str(struct json_out *json, const char *key, struct str value);
 void json_u64(struct json_out *json, const char *key, uint64_t value);
 void json_i64(struct json_out *json, const char *key, int64_t value);
 void json_bool(struct json_out *json, const char *key, bool value);
-void json_null(struct json_out *json, const char *key);
+void json_none(struct json_out *json, const char *key);
 /* Everything that was begun has ended; borrowed from the arena. */
 struct blob json_blob(const struct json_out *json);
 

@@ -18,7 +18,7 @@ static void objects_and_arrays_nest_with_commas_between(void **state)
 	json_array_begin(&json, "b");
 	json_i64(&json, NULL, -1);
 	json_bool(&json, NULL, true);
-	json_null(&json, NULL);
+	json_none(&json, NULL);
 	json_object_begin(&json, NULL);
 	json_end(&json);
 	json_end(&json);
