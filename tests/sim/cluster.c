@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #define MGS_ADDRESS "tcp://mds0:7400"
-enum { SIM_BUFFERS = 24, RECORDED_TASKS = 3 };
+enum { SIM_BUFFERS = 24, RECORDED_TASKS = 3, LOCK_TASKS = 2 };
 static const uint64_t start_ns_max = 60 * NS_PER_S, live_ns_max = 240 * NS_PER_S, settle_ns = 20 * NS_PER_S;
 
 /* ---- what runs in each process -------------------------------------------------------------------------------- */
@@ -376,6 +376,7 @@ static void cluster_end(struct cluster *cluster, struct cluster_step *steps)
 		process_count(process);
 	coverage->ops += cluster->workload->ops;
 	coverage->shared_ops += cluster->workload->shared.ops;
+	lockwork_counts_add(&coverage->locks, &cluster->workload->lockwork.counts);
 	history_counts_add(&coverage->history, &cluster->workload->history.counts);
 	coverage->runs++;
 	coverage->virtual_ns += world_now_ns(cluster->world);
@@ -396,7 +397,7 @@ const char *cluster_run(const struct cluster_opts *opts, struct cluster_coverage
 	if (opts->clients > 0)
 		cluster.client_count = (unsigned)min_u64(opts->clients, CLUSTER_CLIENTS_MAX);
 	struct workload_opts work = {.clients = cluster.client_count, .tasks = 2, .shared_tasks = 1,
-				     .recorded_tasks = opts->history ? RECORDED_TASKS : 0, .think_ns_max = 30 * NS_PER_MS};
+				     .recorded_tasks = opts->history ? RECORDED_TASKS : 0, .lock_tasks = LOCK_TASKS, .think_ns_max = 30 * NS_PER_MS};
 	cluster.workload = workload_new(cluster.world, opts->seed, &work);
 	cluster.workload->history.names_only = opts->names_only;
 	process_new(&cluster, &cluster.mds, PROCESS_MDS, 0);

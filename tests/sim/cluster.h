@@ -30,6 +30,7 @@ struct cluster_coverage {
 	uint64_t server_crashes, client_crashes, stops, freezes, cuts, full_spells, clock_jumps, evicted_mounts, step_crashes;
 	struct world_counts world;
 	struct history_counts history;
+	struct lockwork_counts locks;
 	uint64_t ops, shared_ops, runs, virtual_ns;
 };
 /* How often a crash hit a task in this step of this operation. */

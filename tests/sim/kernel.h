@@ -31,6 +31,18 @@ struct kernel_dirent {
 	const struct kernel_entry *entry; /* READDIRPLUS: one reference when emit took it; NULL: none */
 };
 
+/* A way to interrupt a call that waits. */
+struct kernel_signal {
+	void *request; /* what the file system has under way; NULL: nothing */
+};
+struct kernel_lock {
+	uint8_t kind, type;  /* enum lock_kind, lock_type */
+	bool waits;
+	uint64_t process;    /* owner of POSIX locks */
+	uint64_t start, end; /* last byte; UINT64_MAX: to the end */
+	struct kernel_signal *signal; /* NULL: is not interrupted */
+};
+
 /* What the FUSE channel carries; all park. `flags` of open and create are O_*. */
 struct kernel_fs_ops {
 	int (*lookup)(void *ctx, uint64_t parent, struct str name, struct kernel_entry *ret_entry);
@@ -58,7 +70,11 @@ struct kernel_fs_ops {
 	/* mode: FALLOC_FL_*. */
 	int (*fallocate)(void *ctx, uint64_t ino, uint64_t fh, unsigned mode, uint64_t offset, uint64_t len);
 	int64_t (*lseek)(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, bool hole);
-	int (*flush)(void *ctx, uint64_t ino, uint64_t fh);
+	/* owner: of POSIX locks that end with it. */
+	int (*flush)(void *ctx, uint64_t ino, uint64_t fh, uint64_t owner);
+	/* owner: made of the process, or of the open file. signal->request is set while it can be interrupted. NULL: the kernel has locks of its own. */
+	int (*lock)(void *ctx, uint64_t ino, uint64_t fh, uint64_t owner, const struct kernel_lock *lock);
+	void (*interrupt)(void *ctx, void *request);
 	void (*release)(void *ctx, uint64_t ino, uint64_t fh);
 	int (*fsync)(void *ctx, uint64_t ino, uint64_t fh);
 	/* Entries after `cookie` (0: from the start), with . and .. or without; calls emit for each, and goes on while that returns true.
@@ -94,6 +110,11 @@ void kernel_shrink(struct kernel *kernel);
 int kernel_open(struct kernel *kernel, const char *path, int flags, uint32_t mode); /* a file descriptor */
 int kernel_tmpfile(struct kernel *kernel, const char *path, int flags, uint32_t mode); /* O_TMPFILE in the directory `path` */
 int kernel_close(struct kernel *kernel, int fd);
+/* By that process: its POSIX locks on the file end. */
+int kernel_close_by(struct kernel *kernel, int fd, uint64_t process);
+int kernel_lock(struct kernel *kernel, int fd, const struct kernel_lock *lock);
+/* EINTR for the call that has this signal, if it still waits. Does not park. */
+void kernel_interrupt(struct kernel *kernel, struct kernel_signal *signal);
 int64_t kernel_pread(struct kernel *kernel, int fd, uint8_t *buf, size_t len, uint64_t offset);
 int64_t kernel_pwrite(struct kernel *kernel, int fd, const uint8_t *buf, size_t len, uint64_t offset);
 int kernel_fallocate(struct kernel *kernel, int fd, unsigned mode, uint64_t offset, uint64_t len);

@@ -298,11 +298,38 @@ static int64_t op_lseek(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, b
 	return rc < 0 ? rc : (int64_t)at;
 }
 
-static int op_flush(void *ctx, uint64_t ino, uint64_t fh)
+static int op_lock(void *ctx, uint64_t ino, uint64_t fh, uint64_t owner, const struct kernel_lock *lock)
+{
+	struct client_op op = {0};
+	struct client_lock wanted = {
+		.kind = lock->kind,
+		.type = lock->type,
+		.waits = lock->waits,
+		.owner = owner,
+		.start = lock->start,
+		.end = lock->end,
+		.pid = (uint32_t)lock->process,
+	};
+	(void)ino;
+	if (lock->signal != NULL)
+		lock->signal->request = &op;
+	int rc = client_lock(client_of(ctx), &op, file_of(fh), &wanted);
+	if (lock->signal != NULL)
+		lock->signal->request = NULL;
+	return told(ctx, rc);
+}
+
+static void op_interrupt(void *ctx, void *request)
+{
+	(void)ctx;
+	client_op_interrupt(request, false);
+}
+
+static int op_flush(void *ctx, uint64_t ino, uint64_t fh, uint64_t owner)
 {
 	struct client_op op = {0};
 	(void)ino;
-	return told(ctx, client_flush(client_of(ctx), &op, file_of(fh), 0));
+	return told(ctx, client_flush(client_of(ctx), &op, file_of(fh), owner));
 }
 
 static void op_release(void *ctx, uint64_t ino, uint64_t fh)
@@ -432,6 +459,8 @@ const struct kernel_fs_ops kernel_client_ops = {
 	.fallocate = op_fallocate,
 	.lseek = op_lseek,
 	.flush = op_flush,
+	.lock = op_lock,
+	.interrupt = op_interrupt,
 	.release = op_release,
 	.fsync = op_fsync,
 	.readdir = op_readdir,

@@ -184,7 +184,43 @@ static struct kfile *file_of(struct kernel *kernel, int fd)
 	return kernel->files[fd].inode != NULL ? &kernel->files[fd] : NULL;
 }
 
+/* Owners as the file system sees them: numbers that tell nothing, of processes and of open files. */
+static uint64_t owner_of_process(uint64_t process)
+{
+	return map_hash_u64(process * 2);
+}
+
+static uint64_t owner_of_file(const struct kfile *file)
+{
+	return map_hash_u64(file->fh * 2 + 1);
+}
+
+int kernel_lock(struct kernel *kernel, int fd, const struct kernel_lock *lock)
+{
+	struct kfile *file = file_of(kernel, fd);
+	if (file == NULL)
+		return -EBADF;
+	struct kinode *inode = file->inode;
+	uint64_t owner = lock->kind == LOCK_KIND_POSIX ? owner_of_process(lock->process) : owner_of_file(file);
+	inode->pins++;
+	kernel->counts.requests++;
+	int rc = kernel->ops->lock(kernel->ctx, inode->ino, file->fh, owner, lock);
+	kinode_put(kernel, inode);
+	return rc;
+}
+
+void kernel_interrupt(struct kernel *kernel, struct kernel_signal *signal)
+{
+	if (signal->request != NULL)
+		kernel->ops->interrupt(kernel->ctx, signal->request);
+}
+
 int kernel_close(struct kernel *kernel, int fd)
+{
+	return kernel_close_by(kernel, fd, 0);
+}
+
+int kernel_close_by(struct kernel *kernel, int fd, uint64_t process)
 {
 	struct kfile *file = file_of(kernel, fd);
 	if (file == NULL)
@@ -196,7 +232,7 @@ int kernel_close(struct kernel *kernel, int fd)
 	int rc = 0;
 	if (S_ISREG(inode->attr.mode)) {
 		kernel->counts.requests++;
-		rc = kernel->ops->flush(kernel->ctx, inode->ino, fh);
+		rc = kernel->ops->flush(kernel->ctx, inode->ino, fh, owner_of_process(process));
 		kernel->ops->release(kernel->ctx, inode->ino, fh);
 	}
 	inode->opens--;

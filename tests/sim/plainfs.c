@@ -375,11 +375,17 @@ static int64_t plain_lseek(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset
 	return at == UINT64_MAX ? -ENXIO : (int64_t)at;
 }
 
-static int plain_flush(void *ctx, uint64_t ino, uint64_t fh)
+static int plain_fsync(void *ctx, uint64_t ino, uint64_t fh)
 {
 	(void)fh;
 	(void)inode_of(arrive(ctx), ino);
 	return 0;
+}
+
+static int plain_flush(void *ctx, uint64_t ino, uint64_t fh, uint64_t owner)
+{
+	(void)owner; /* nobody locks here */
+	return plain_fsync(ctx, ino, fh);
 }
 
 static void plain_release(void *ctx, uint64_t ino, uint64_t fh)
@@ -474,7 +480,7 @@ const struct kernel_fs_ops plainfs_ops = {
 	.mknod = plain_mknod, .mkdir = plain_mkdir, .symlink = plain_symlink, .link = plain_link, .unlink = plain_unlink,
 	.rmdir = plain_rmdir, .rename = plain_rename, .open = plain_open, .create = plain_create, .tmpfile = plain_tmpfile, .read = plain_read,
 	.write = plain_write, .fallocate = plain_fallocate, .lseek = plain_lseek, .flush = plain_flush, .release = plain_release,
-	.fsync = plain_flush, .readdir = plain_readdir,
+	.fsync = plain_fsync, .readdir = plain_readdir,
 	.statfs = plain_statfs, .setxattr = plain_setxattr, .getxattr = plain_getxattr, .listxattr = plain_listxattr,
 	.removexattr = plain_removexattr,
 };

@@ -22,6 +22,7 @@ struct workload *workload_new(struct world *world, uint64_t seed, const struct w
 	list_init(&workload->remains);
 	shared_init(&workload->shared, world);
 	history_init(&workload->history, world);
+	lockwork_init(&workload->lockwork, world);
 	return workload;
 }
 
@@ -40,6 +41,7 @@ void workload_free(struct workload *workload)
 			model_free(workload->tasks[c][t].model);
 	shared_fini(&workload->shared);
 	history_fini(&workload->history);
+	lockwork_fini(&workload->lockwork);
 	mem_free(workload);
 }
 
@@ -460,8 +462,8 @@ static void task_main(void *arg)
 	struct work_task *task = arg;
 	struct workload *workload = task->workload;
 	struct loop *loop = kernel_loop(task->kernel);
-	if (task->shared || task->recorded) {
-		int rc = task->shared ? shared_prepare(task->kernel) : history_prepare(task->kernel);
+	if (task->shared || task->recorded || task->locks) {
+		int rc = task->shared ? shared_prepare(task->kernel) : task->locks ? lockwork_prepare(task->kernel) : history_prepare(task->kernel);
 		if (rc < 0)
 			wrong(task, "preparing the common directory: %s", err_name(rc));
 	} else {
@@ -476,12 +478,16 @@ static void task_main(void *arg)
 			shared_step(&workload->shared, task->kernel, &task->rng, &task->shared_op);
 		else if (task->recorded)
 			history_step(&workload->history, task->kernel, &task->rng, &task->history_task);
+		else if (task->locks)
+			lockwork_step(&task->lockwork_task, task->kernel, &task->rng);
 		else
 			task_one_op(task);
 		if (rng_chance(&task->rng, 10000))
 			kernel_shrink(task->kernel);
 	}
-	if (!task->shared && !task->recorded)
+	if (task->locks)
+		lockwork_end(&task->lockwork_task, task->kernel);
+	else if (!task->shared && !task->recorded)
 		task_close_all(task);
 	task->running = false;
 }
@@ -489,17 +495,20 @@ static void task_main(void *arg)
 void workload_start(struct workload *workload, unsigned client, struct loop *loop, struct kernel *kernel)
 {
 	unsigned life = ++workload->lives[client];
-	unsigned not_recorded = workload->opts.tasks + workload->opts.shared_tasks;
-	for (unsigned t = 0; t < not_recorded + workload->opts.recorded_tasks; t++) {
+	unsigned not_recorded = workload->opts.tasks + workload->opts.shared_tasks, not_locks = not_recorded + workload->opts.recorded_tasks;
+	for (unsigned t = 0; t < not_locks + workload->opts.lock_tasks; t++) {
 		struct work_task *task = &workload->tasks[client][t];
 		{
 			WORLD_MEMORY();
 			*task = (struct work_task){.workload = workload, .kernel = kernel, .client = client, .index = t, .life = life};
 			task->rng = rng_fork(&workload->rng);
 			task->model = model_new();
-			task->recorded = t >= not_recorded;
+			task->recorded = t >= not_recorded && t < not_locks;
 			task->history_task.client = client;
-			task->shared = t >= workload->opts.tasks && !task->recorded;
+			task->locks = t >= not_locks;
+			task->shared = t >= workload->opts.tasks && t < not_recorded;
+			if (task->locks)
+				lockwork_join(&workload->lockwork, &task->lockwork_task, client, life);
 			(void)snprintf(task->root, sizeof(task->root), "c%u_t%u_l%u", client, t, life);
 			task->running = true;
 		}
@@ -518,6 +527,9 @@ static void task_leave(struct work_task *task, bool crashed)
 	} else if (task->recorded) {
 		if (crashed)
 			history_crashed(&workload->history, &task->history_task);
+		model_free(task->model);
+	} else if (task->locks) {
+		lockwork_leave(&task->lockwork_task);
 		model_free(task->model);
 	} else if (!task->root_made) {
 		model_free(task->model);
@@ -561,6 +573,7 @@ void workload_finish(struct workload *workload)
 		for (unsigned t = 0; t < WORK_TASKS_MAX; t++)
 			if (workload->tasks[c][t].model != NULL)
 				task_leave(&workload->tasks[c][t], false);
+	lockwork_judge(&workload->lockwork, workload->lives);
 }
 
 /* ---- the end -------------------------------------------------------------------------------------------------- */

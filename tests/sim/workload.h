@@ -9,11 +9,12 @@
 
 #include "tests/sim/history.h"
 #include "tests/sim/kernel.h"
+#include "tests/sim/lockwork.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/shared.h"
 #include "tests/sim/world.h"
 
-enum { WORK_CLIENTS_MAX = 4, WORK_TASKS_MAX = 6, WORK_ROOT_BYTES = 32 };
+enum { WORK_CLIENTS_MAX = 4, WORK_TASKS_MAX = 8, WORK_ROOT_BYTES = 32 };
 
 struct workload;
 /* One program: it works in /<root> alone. */
@@ -25,11 +26,12 @@ struct work_task {
 	struct model *model;
 	struct model_op op;
 	bool running, in_flight, root_made;
-	bool shared, recorded; /* works in the shared directory, or on recorded files, instead */
+	bool shared, recorded, locks; /* works in the shared directory, on recorded files, or with locks, instead */
 	int fds[MODEL_HANDLES];
 	char root[WORK_ROOT_BYTES];
 	struct shared_op shared_op;
 	struct history_task history_task;
+	struct lockwork_task lockwork_task;
 	uint64_t ops;
 };
 /* A subtree that nobody works in any more, to be checked. */
@@ -41,7 +43,7 @@ struct remains {
 };
 
 struct workload_opts {
-	unsigned clients, tasks, shared_tasks, recorded_tasks; /* tasks…: of each client */
+	unsigned clients, tasks, shared_tasks, recorded_tasks, lock_tasks; /* tasks…: of each client */
 	uint64_t think_ns_max;
 };
 struct workload {
@@ -53,6 +55,7 @@ struct workload {
 	struct list remains;
 	struct shared shared;
 	struct history history;
+	struct lockwork lockwork;
 	bool stop; /* tasks end with their present operation */
 	uint64_t refused; /* by full disks */
 	uint64_t ops, by_kind[MOP_COUNT], failed_as_predicted, remains_checked, remains_after;
