@@ -255,7 +255,7 @@ static uint64_t count_of(const struct locks *locks, uint64_t number)
 	return client != NULL ? client->count : 0;
 }
 
-static int queue(struct locks *locks, struct lock_inode *inode, const struct lock_want *want)
+static int queue(struct locks *locks, struct lock_inode *inode, const struct lock_want *want, uint64_t *ret_change)
 {
 	struct lock_wait *wait = mem_alloc(sizeof(*wait));
 	wait->want = *want;
@@ -267,6 +267,7 @@ static int queue(struct locks *locks, struct lock_inode *inode, const struct loc
 	list_push_back(&wait->client->waits, &wait->client_link);
 	list_push_back(&inode->queue, &wait->queue_link);
 	list_node_init(&wait->visit_link);
+	*ret_change = locks->changes;
 	return LOCK_QUEUED;
 }
 
@@ -294,7 +295,7 @@ static int set_in(struct locks *locks, struct lock_inode *inode, const struct lo
 			return fail(EAGAIN);
 		if (want->kind == LOCK_KIND_POSIX && would_deadlock(locks, inode, want))
 			return fail(EDEADLK);
-		return queue(locks, inode, want);
+		return queue(locks, inode, want, ret_change);
 	}
 	*ret_change = hold(locks, inode, want);
 	serve_queue(locks, inode);
@@ -305,7 +306,7 @@ int locks_set(struct locks *locks, const struct lock_want *want, uint64_t *ret_c
 {
 	const struct lock_wait *wait = want->waiter != 0 ? wait_find(locks, want->client, want->waiter) : NULL;
 	if (wait != NULL) {
-		*ret_change = wait->change;
+		*ret_change = wait->change != 0 ? wait->change : locks->changes;
 		return wait->change != 0 ? LOCK_GRANTED : LOCK_QUEUED;
 	}
 	struct lock_inode *inode = inode_need(locks, want->ino);

@@ -53,7 +53,8 @@ struct locks {
 void locks_init(struct locks *locks, uint64_t first_change, void (*granted)(void *ctx, struct lock_wait *wait), void *ctx);
 void locks_fini(struct locks *locks);
 
-/* Lock or unlock. enum lock_result, LOCK_GRANTED with the number of the change or LOCK_QUEUED; the same waiter again: as it stands.
+/* Lock or unlock. enum lock_result: LOCK_GRANTED with the number of the change, LOCK_QUEUED with that of the last one. The same waiter again: as
+ * it stands.
  * Errors: EAGAIN (somebody is in the way and it does not wait), EDEADLK (who is in the way waits for this owner; POSIX only), ENOLCK (limit).
  * flock as Linux has it: what is converted is given up first, whatever comes of the rest. */
 int locks_set(struct locks *locks, const struct lock_want *want, uint64_t *ret_change);

@@ -298,7 +298,7 @@
 	F(u64, waiter, 1, "with LOCK_WAIT or LOCK_WITHDRAW: chosen by the client, unique in its life, not 0")
 #define lock_REP(F)                                                                   \
 	F(u8, result, 1, "enum lock_result")                                          \
-	F(u64, change, 1, "LOCK_GRANTED: number of this change; later ones have greater numbers")
+	F(u64, change, 1, "LOCK_GRANTED: number of this change, LOCK_QUEUED: of the last one; they grow, and the boot is in their upper half")
 
 #define lock_test_REQ(F)                                                              \
 	F(ino, ino, 1, "")                                                            \

@@ -247,8 +247,10 @@ static void step(struct both *both, struct rng *rng, uint64_t number)
 		both->last_change = both->locks.changes;
 		int expected = model_set(model, &want), rc = locks_set(&both->locks, &want, &change);
 		assert_int_equal(rc, expected);
-		if (rc == LOCK_QUEUED) /* the same request again */
-			assert_int_equal(locks_set(&both->locks, &want, &change), LOCK_QUEUED);
+		if (rc == LOCK_QUEUED) {
+			assert_int_equal(change, both->locks.changes); /* it tells which boot has it */
+			assert_int_equal(locks_set(&both->locks, &want, &change), LOCK_QUEUED); /* the same request again */
+		}
 	}
 	assert_alike(both);
 }
