@@ -397,7 +397,8 @@ const char *cluster_run(const struct cluster_opts *opts, struct cluster_coverage
 	if (opts->clients > 0)
 		cluster.client_count = (unsigned)min_u64(opts->clients, CLUSTER_CLIENTS_MAX);
 	struct workload_opts work = {.clients = cluster.client_count, .tasks = 2, .shared_tasks = 1,
-				     .recorded_tasks = opts->history ? RECORDED_TASKS : 0, .lock_tasks = LOCK_TASKS, .think_ns_max = 30 * NS_PER_MS};
+				     .recorded_tasks = opts->history ? RECORDED_TASKS : 0, .lock_tasks = LOCK_TASKS,
+				     .think_ns_max = 30 * NS_PER_MS};
 	cluster.workload = workload_new(cluster.world, opts->seed, &work);
 	cluster.workload->history.names_only = opts->names_only;
 	process_new(&cluster, &cluster.mds, PROCESS_MDS, 0);

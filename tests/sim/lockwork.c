@@ -91,7 +91,8 @@ static bool holds(struct lockwork_task *task, uint8_t kind)
 	return false;
 }
 
-static void clash(struct lockwork_task *task, const struct lockwork_task *other, unsigned file, uint64_t at, const struct kernel_lock *lock, uint8_t kind)
+static void clash(struct lockwork_task *task, const struct lockwork_task *other, unsigned file, uint64_t at, const struct kernel_lock *lock,
+		  uint8_t kind)
 {
 	struct lockwork *work = task->work;
 	struct lockwork_clash *found = mem_alloc(sizeof(*found));
@@ -210,17 +211,19 @@ static bool needs_alarm(struct lockwork_task *task, uint8_t kind)
 	return holds_files || (kind != LOCK_KIND_POSIX && holds(task, LOCK_KIND_POSIX));
 }
 
-static void take_result(struct lockwork_task *task, unsigned file, const struct kernel_lock *lock, const uint8_t before[LOCKWORK_BYTES], bool alarmed, int rc)
+static void take_result(struct lockwork_task *task, unsigned file, const struct kernel_lock *lock, const uint8_t before[LOCKWORK_BYTES],
+			bool alarmed, int rc)
 {
 	struct lockwork_counts *counts = &task->work->counts;
 	bool is_flock = lock->kind == LOCK_KIND_FLOCK;
+	bool may_deadlock = lock->waits && lock->kind == LOCK_KIND_POSIX && holds(task, LOCK_KIND_POSIX);
 	if (rc == 0) {
 		if (lock->type != LOCK_TYPE_NONE)
 			check_alone(task, file, lock);
 		for (uint64_t at = lock->start; at <= last_byte(lock); at++)
 			held_of(task, file, lock->kind)[at] = lock->type;
 		counts->granted += lock->type != LOCK_TYPE_NONE;
-	} else if ((rc == -EAGAIN && !lock->waits) || (rc == -EDEADLK && lock->waits && lock->kind == LOCK_KIND_POSIX && holds(task, LOCK_KIND_POSIX))) {
+	} else if ((rc == -EAGAIN && !lock->waits) || (rc == -EDEADLK && may_deadlock)) {
 		/* nothing has changed; flock has lost what it was to convert */
 		if (!is_flock)
 			memcpy(held_of(task, file, lock->kind), before, LOCKWORK_BYTES);
@@ -305,7 +308,8 @@ void lockwork_end(struct lockwork_task *task, struct kernel *kernel)
 		file_close(task, kernel, file);
 	for (unsigned file = 0; file < LOCKWORK_FILES && world_failure(task->work->world) == NULL; file++) {
 		for (uint8_t kind = LOCK_KIND_FLOCK; kind <= LOCK_KIND_POSIX && file_open(task, kernel, file); kind++) {
-			struct kernel_lock lock = {.kind = kind, .type = LOCK_TYPE_WRITE, .waits = true, .process = task->process, .end = UINT64_MAX};
+			struct kernel_lock lock = {.kind = kind, .type = LOCK_TYPE_WRITE, .waits = true, .process = task->process,
+						   .end = UINT64_MAX};
 			int rc = kernel_lock(kernel, task->fds[file], &lock);
 			WORLD_MEMORY();
 			take_result(task, file, &lock, held_of(task, file, kind), false, rc);

@@ -463,7 +463,9 @@ static void task_main(void *arg)
 	struct workload *workload = task->workload;
 	struct loop *loop = kernel_loop(task->kernel);
 	if (task->shared || task->recorded || task->locks) {
-		int rc = task->shared ? shared_prepare(task->kernel) : task->locks ? lockwork_prepare(task->kernel) : history_prepare(task->kernel);
+		int rc = task->shared ? shared_prepare(task->kernel) :
+			 task->locks  ? lockwork_prepare(task->kernel) :
+					history_prepare(task->kernel);
 		if (rc < 0)
 			wrong(task, "preparing the common directory: %s", err_name(rc));
 	} else {
@@ -495,7 +497,8 @@ static void task_main(void *arg)
 void workload_start(struct workload *workload, unsigned client, struct loop *loop, struct kernel *kernel)
 {
 	unsigned life = ++workload->lives[client];
-	unsigned not_recorded = workload->opts.tasks + workload->opts.shared_tasks, not_locks = not_recorded + workload->opts.recorded_tasks;
+	unsigned not_recorded = workload->opts.tasks + workload->opts.shared_tasks;
+	unsigned not_locks = not_recorded + workload->opts.recorded_tasks;
 	for (unsigned t = 0; t < not_locks + workload->opts.lock_tasks; t++) {
 		struct work_task *task = &workload->tasks[client][t];
 		{
