@@ -136,6 +136,7 @@ static void take_grant(struct lock_request *request, uint64_t change)
 	if (request->change != 0 || request->lost)
 		return;
 	request->change = change;
+	request->owner->client->counters.locks_granted_late += request->asker == NULL && request->waits;
 	flock_converts(request);
 	if (request->asker != NULL || !request->waits)
 		ranges_set_older(&request->owner->held, request->start, request->end, request->type, change);
@@ -393,7 +394,6 @@ int lock_serve_granted(struct client *client, const struct lock_granted_req *req
 			struct lock_request *request = CONTAINER_OF(link, struct lock_request, link);
 			if (request->waiter != req->waiter || !request->waits)
 				continue;
-			client->counters.locks_granted_late += request->asker == NULL;
 			take_grant(request, req->change);
 			waitq_wake_all(&request->changed);
 		}

@@ -151,12 +151,28 @@ static void alarm_main(void *arg)
 	mem_free(alarm);
 }
 
-static void alarm_set(struct lockwork_task *task, struct kernel *kernel, uint64_t delay_ns)
+static void alarm_start(struct lockwork_task *task, struct kernel *kernel, uint64_t delay_ns)
 {
 	struct alarm *alarm = mem_alloc(sizeof(*alarm));
-	*alarm = (struct alarm){task, kernel, ++task->alarm, delay_ns};
-	task->alarmed = true;
+	*alarm = (struct alarm){task, kernel, task->alarm, delay_ns};
 	task_spawn(kernel_loop(kernel), "alarm", alarm_main, alarm);
+}
+
+static void alarm_set(struct lockwork_task *task, struct kernel *kernel, uint64_t delay_ns)
+{
+	task->alarm++;
+	task->alarmed = true;
+	alarm_start(task, kernel, delay_ns);
+}
+
+/* Something is about to be given up: now a signal to who waits on this mount meets its grant on the way. */
+static void disturb(struct lockwork_task *task, struct kernel *kernel, struct rng *rng)
+{
+	list_for_each(link, &task->work->tasks) {
+		struct lockwork_task *other = CONTAINER_OF(link, struct lockwork_task, link);
+		if (other != task && other->client == task->client && other->alarmed && rng_chance(rng, 500000))
+			alarm_start(other, kernel, rng_below(rng, 2 * NS_PER_MS));
+	}
 }
 
 /* ---- operations ------------------------------------------------------------------------------------------------ */
@@ -176,11 +192,12 @@ static bool file_open(struct lockwork_task *task, struct kernel *kernel, unsigne
 	return true;
 }
 
-static void file_close(struct lockwork_task *task, struct kernel *kernel, unsigned file)
+static void file_close(struct lockwork_task *task, struct kernel *kernel, struct rng *rng, unsigned file)
 {
 	int fd = task->fds[file];
 	if (fd < 0)
 		return;
+	disturb(task, kernel, rng);
 	task->fds[file] = -1;
 	for (uint8_t kind = LOCK_KIND_FLOCK; kind <= LOCK_KIND_OFD; kind++)
 		weaken(task, file, kind, LOCK_TYPE_NONE, 0, LOCKWORK_BYTES - 1);
@@ -246,6 +263,8 @@ static void set_lock(struct lockwork_task *task, struct kernel *kernel, struct r
 		weaken(task, file, lock.kind, lock.type, lock.start, last_byte(&lock));
 	else if (held[0] != lock.type)
 		memset(held, LOCK_TYPE_NONE, LOCKWORK_BYTES);
+	if (lock.type == LOCK_TYPE_NONE)
+		disturb(task, kernel, rng);
 	bool alarmed = lock.waits && (needs_alarm(task, lock.kind) || rng_chance(rng, 300000));
 	lock.signal = &task->signal;
 	if (alarmed)
@@ -287,7 +306,7 @@ void lockwork_step(struct lockwork_task *task, struct kernel *kernel, struct rng
 	unsigned file = (unsigned)rng_below(rng, LOCKWORK_FILES);
 	uint64_t draw = rng_below(rng, 100);
 	if (draw < 12) {
-		file_close(task, kernel, file);
+		file_close(task, kernel, rng, file);
 	} else if (draw < 16) {
 		close_another(task, kernel, file);
 	} else if (draw < 26) { /* all of it, so that it does not come to hold more and more */
@@ -302,10 +321,10 @@ void lockwork_step(struct lockwork_task *task, struct kernel *kernel, struct rng
 	}
 }
 
-void lockwork_end(struct lockwork_task *task, struct kernel *kernel)
+void lockwork_end(struct lockwork_task *task, struct kernel *kernel, struct rng *rng)
 {
 	for (unsigned file = 0; file < LOCKWORK_FILES; file++)
-		file_close(task, kernel, file);
+		file_close(task, kernel, rng, file);
 	for (unsigned file = 0; file < LOCKWORK_FILES && world_failure(task->work->world) == NULL; file++) {
 		for (uint8_t kind = LOCK_KIND_FLOCK; kind <= LOCK_KIND_POSIX && file_open(task, kernel, file); kind++) {
 			struct kernel_lock lock = {.kind = kind, .type = LOCK_TYPE_WRITE, .waits = true, .process = task->process,
@@ -314,6 +333,6 @@ void lockwork_end(struct lockwork_task *task, struct kernel *kernel)
 			WORLD_MEMORY();
 			take_result(task, file, &lock, held_of(task, file, kind), false, rc);
 		}
-		file_close(task, kernel, file);
+		file_close(task, kernel, rng, file);
 	}
 }

@@ -51,7 +51,7 @@ void lockwork_join(struct lockwork *work, struct lockwork_task *task, unsigned c
 /* In a task; parks: one operation. */
 void lockwork_step(struct lockwork_task *task, struct kernel *kernel, struct rng *rng);
 /* In a task; parks: closes all, then waits until it has each file for itself once: nothing is left locked. */
-void lockwork_end(struct lockwork_task *task, struct kernel *kernel);
+void lockwork_end(struct lockwork_task *task, struct kernel *kernel, struct rng *rng);
 /* Its client crashed, or it has ended. */
 void lockwork_leave(struct lockwork_task *task);
 /* When all programs have ended in order; lives: the present one of each client. Fails the world over clashes that nothing explains. */

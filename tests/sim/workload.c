@@ -488,7 +488,7 @@ static void task_main(void *arg)
 			kernel_shrink(task->kernel);
 	}
 	if (task->locks)
-		lockwork_end(&task->lockwork_task, task->kernel);
+		lockwork_end(&task->lockwork_task, task->kernel, &task->rng);
 	else if (!task->shared && !task->recorded)
 		task_close_all(task);
 	task->running = false;
