@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * posix_suite DIR [--second DIR] [--filter X] [--results FILE]: runs every case in a directory of its own below DIR, each in a child with a time
- * limit, and counts assertions. --second is the same directory by another mount, for the family `two`; without it, it is DIR itself. Owns the
- * counters (shared with children). Must never write outside DIR and FILE. */
+ * posix_suite DIR [--second DIR] [--filter X] [--jobs N] [--results FILE]: runs every case in a directory of its own below DIR, each in a child
+ * with a time limit, N at a time, and counts assertions. --second is the same directory by another mount, for the family `two`; without it, it is
+ * DIR itself. Owns the counters (shared with children). Must never write outside DIR and FILE. */
 #include "tests/posix/posix.h"
 
 #include <grp.h>
@@ -11,7 +11,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define CASE_SECONDS 60
+#define CASE_SECONDS 150
+#define JOBS_MAX     16
 #define NOT_ROOT     77
 
 static struct counts {
@@ -32,11 +33,7 @@ static bool judge(bool held, const char *expected, const char *got, const char *
 {
 	char what[512], line[1200];
 	vsnprintf(what, sizeof(what), format, args);
-	/* cases run one after the other, and their children are waited for or make no assertions */
-	if (held)
-		counts->passed++;
-	else
-		counts->failed++;
+	__atomic_fetch_add(held ? &counts->passed : &counts->failed, 1, __ATOMIC_RELAXED); /* several cases at a time */
 	if (!held) {
 		int n = snprintf(line, sizeof(line), "FAIL %s: %s: expected %s, got %s\n", case_name, what, expected, got);
 		if (write(STDOUT_FILENO, line, (size_t)n) != n)
@@ -99,8 +96,7 @@ long long posix_need(long long got, const char *call, int line)
 {
 	if (got < 0) {
 		const char *name = strerrorname_np(errno);
-		printf("line %d: %s\n", line, name ? name : "?");
-		fflush(stdout);
+		dprintf(STDOUT_FILENO, "%s, line %d: %s\n", case_name, line, name ? name : "?");
 		posix_eq(0, 1, "needs %s", call);
 		_exit(200);
 	}
@@ -197,31 +193,48 @@ const char *posix_second(const char *path)
 	return posix_path("%s/%s", second, path);
 }
 
-static void run_case(const char *dir, const char *dir2, const char *family, const struct posix_case *c)
+/* The cases that run now. */
+static struct running {
+	pid_t pid; /* 0: free */
+	char name[128];
+} running[JOBS_MAX];
+
+static void wait_for_one(void)
 {
-	static char name[128], path[PATH_MAX];
-	snprintf(name, sizeof(name), "%s_%s", family, c->name);
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	snprintf(second, sizeof(second), "%s/%s", dir2, name);
-	case_name = name;
+	int status = 0;
+	pid_t pid = (pid_t)NEED(wait(&status));
+	for (size_t i = 0; i < COUNT_OF(running); i++) {
+		if (running[i].pid != pid)
+			continue;
+		case_name = running[i].name;
+		if (status != 0 && !(WIFEXITED(status) && WEXITSTATUS(status) == 200))
+			posix_eq(status, 0, "the case runs to its end");
+		running[i].pid = 0;
+	}
+}
+
+static void start_case(struct running *at, const char *dir, const char *dir2, const char *family, const struct posix_case *c)
+{
+	static char path[PATH_MAX + 256];
+	snprintf(at->name, sizeof(at->name), "%s_%s", family, c->name);
+	snprintf(path, sizeof(path), "%s/%s", dir, at->name);
+	snprintf(second, sizeof(second), "%s/%s", dir2, at->name);
+	case_name = at->name;
 	NEED(mkdir(path, 0777));
 	NEED(chmod(path, 0777));
 	fflush(stdout);
-	pid_t pid = (pid_t)NEED(fork());
-	if (pid == 0) {
-		umask(0);
-		alarm(CASE_SECONDS);
-		NEED(chdir(path));
-		c->run();
-		_exit(0);
-	}
-	int status = 0;
-	NEED(waitpid(pid, &status, 0));
-	if (status != 0 && !(WIFEXITED(status) && WEXITSTATUS(status) == 200))
-		posix_eq(status, 0, "the case runs to its end");
+	at->pid = (pid_t)NEED(fork());
+	if (at->pid != 0)
+		return;
+	umask(0);
+	alarm(CASE_SECONDS);
+	NEED(chdir(path));
+	c->run();
+	_exit(0);
 }
 
-int main(int argc, char **argv)
+/* All whose names hold the filter, `jobs` at a time. Returns how many. */
+static unsigned run_cases(const char *dir, const char *dir2, const char *filter, unsigned jobs)
 {
 	static const struct {
 		const char *name;
@@ -231,19 +244,44 @@ int main(int argc, char **argv)
 		POSIX_FAMILIES(ROW)
 #undef ROW
 	};
+	unsigned cases = 0, ended = 0;
+	for (size_t f = 0; f < COUNT_OF(families); f++)
+		for (const struct posix_case *c = families[f].cases; c->name; c++) {
+			if (!strstr(posix_path("%s_%s", families[f].name, c->name), filter))
+				continue;
+			if (cases - ended == jobs) {
+				wait_for_one();
+				ended++;
+			}
+			size_t at = 0;
+			while (running[at].pid != 0)
+				at++;
+			start_case(&running[at], dir, dir2, families[f].name, c);
+			cases++;
+		}
+	for (; ended < cases; ended++)
+		wait_for_one();
+	return cases;
+}
+
+int main(int argc, char **argv)
+{
 	const char *dir = NULL, *dir2 = NULL, *filter = "";
+	unsigned long jobs = 1;
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--filter") == 0 && i + 1 < argc)
 			filter = argv[++i];
 		else if (strcmp(argv[i], "--second") == 0 && i + 1 < argc)
 			dir2 = argv[++i];
+		else if (strcmp(argv[i], "--jobs") == 0 && i + 1 < argc)
+			jobs = strtoul(argv[++i], NULL, 10);
 		else if (strcmp(argv[i], "--results") == 0 && i + 1 < argc)
 			results_fd = open(argv[++i], O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
 		else
 			dir = argv[i];
 	}
-	if (!dir || dir[0] == '-') {
-		fprintf(stderr, "usage: posix_suite DIR [--second DIR] [--filter X] [--results FILE]\n");
+	if (!dir || dir[0] == '-' || jobs < 1 || jobs > JOBS_MAX) {
+		fprintf(stderr, "usage: posix_suite DIR [--second DIR] [--filter X] [--jobs 1…%d] [--results FILE]\n", JOBS_MAX);
 		return 2;
 	}
 	static char absolute[PATH_MAX]; /* cases change their directory */
@@ -258,13 +296,7 @@ int main(int argc, char **argv)
 	counts = mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (counts == MAP_FAILED)
 		return 2;
-	unsigned cases = 0;
-	for (size_t f = 0; f < COUNT_OF(families); f++)
-		for (const struct posix_case *c = families[f].cases; c->name; c++)
-			if (strstr(posix_path("%s_%s", families[f].name, c->name), filter)) {
-				run_case(dir, absolute, families[f].name, c);
-				cases++;
-			}
+	unsigned cases = run_cases(dir, absolute, filter, (unsigned)jobs);
 	printf("%u cases, %lu assertions: %lu passed, %lu failed\n", cases, counts->passed + counts->failed, counts->passed, counts->failed);
 	return counts->failed ? 1 : 0;
 }
