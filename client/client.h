@@ -44,6 +44,7 @@ void client_free(struct client *client);
 /* Who asks, and whether he still wants it. On the stack of the task; lives through one operation. */
 struct client_op {
 	uint32_t uid, gid;
+	uint32_t umask; /* for what makes inodes */
 	/* Supplementary groups, fetched only when an answer depends on them: little-endian u32s; returns how many (GROUPS_MAX at most). NULL: none. */
 	uint32_t (*groups)(struct client_op *op, uint8_t ret_le32[GROUPS_MAX * 4]);
 	struct task *task;     /* set by the operation */

@@ -155,6 +155,7 @@ int client_create(struct client *client, struct client_op *op, struct ino parent
 		.parent = parent,
 		.name = name,
 		.mode = mode,
+		.umask = op->umask,
 		.flags = flags,
 		.handle = file->handle,
 	};
@@ -194,7 +195,14 @@ int client_tmpfile(struct client *client, struct client_op *op, struct ino paren
 	struct client_file *file = file_new(client, flags);
 	CLEANUP(arena_fini) struct arena arena;
 	arena_init(&arena);
-	struct tmpfile_req req = {.cred = session_cred(op), .parent = parent, .mode = mode, .flags = flags, .handle = file->handle};
+	struct tmpfile_req req = {
+		.cred = session_cred(op),
+		.parent = parent,
+		.mode = mode,
+		.umask = op->umask,
+		.flags = flags,
+		.handle = file->handle,
+	};
 	struct tmpfile_rep rep;
 	uint64_t boot = boot_of_mdt(client, parent), id = client->identity.client, asked = lease_asked(client);
 	int rc = session_mdt_call(client, parent,

@@ -153,6 +153,7 @@ static int run_lookup(struct fuse_request *req)
 static int run_mkdir(struct fuse_request *req)
 {
 	const struct fuse_mkdir_in *in = fuse_take(req, sizeof(*in));
+	req->op.umask = in->umask;
 	struct str name;
 	struct client_entry entry;
 	int rc = fuse_take_text(req, &name);
@@ -164,6 +165,7 @@ static int run_mkdir(struct fuse_request *req)
 static int run_mknod(struct fuse_request *req)
 {
 	const struct fuse_mknod_in *in = fuse_take(req, sizeof(*in));
+	req->op.umask = in->umask;
 	struct str name;
 	struct client_entry entry;
 	int rc = fuse_take_text(req, &name);

@@ -95,6 +95,7 @@ static void answer_created(struct fuse_request *req, const struct client_entry *
 int fuse_run_create(struct fuse_request *req)
 {
 	const struct fuse_create_in *in = fuse_take(req, sizeof(*in));
+	req->op.umask = in->umask;
 	uint32_t flags = open_flags(in->flags);
 	struct str name;
 	struct client_entry entry;
@@ -110,6 +111,7 @@ int fuse_run_create(struct fuse_request *req)
 int fuse_run_tmpfile(struct fuse_request *req)
 {
 	const struct fuse_create_in *in = fuse_take(req, sizeof(*in));
+	req->op.umask = in->umask;
 	uint32_t flags = open_flags(in->flags);
 	struct client_entry entry;
 	struct client_file *file = NULL;

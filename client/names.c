@@ -178,7 +178,7 @@ static int change_end_entry(struct name_change *change, struct client_op *op, in
 int client_mkdir(struct client *client, struct client_op *op, struct ino parent, struct str name, uint32_t mode,
 		 struct client_entry *ret_entry)
 {
-	struct mkdir_req req = {.cred = session_cred(op), .parent = parent, .name = name, .mode = mode};
+	struct mkdir_req req = {.cred = session_cred(op), .parent = parent, .name = name, .mode = mode, .umask = op->umask};
 	struct mkdir_rep rep;
 	struct name_change change;
 	uint64_t asked = lease_asked(client);
@@ -195,7 +195,7 @@ int client_mkdir(struct client *client, struct client_op *op, struct ino parent,
 int client_mknod(struct client *client, struct client_op *op, struct ino parent, struct str name, uint32_t mode, uint32_t rdev,
 		 struct client_entry *ret_entry)
 {
-	struct mknod_req req = {.cred = session_cred(op), .parent = parent, .name = name, .mode = mode, .rdev = rdev};
+	struct mknod_req req = {.cred = session_cred(op), .parent = parent, .name = name, .mode = mode, .umask = op->umask, .rdev = rdev};
 	struct mknod_rep rep;
 	struct name_change change;
 	uint64_t asked = lease_asked(client);

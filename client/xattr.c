@@ -3,11 +3,12 @@
  * say so: under a lease on these nobody needs to be asked. Programs ask often: ls -l for ACLs, the kernel for capabilities before a first write. */
 #include "client/client_impl.h"
 
-/* True: there are none. False: there are some, or it is not known. */
-static bool has_none(struct client *client, struct ino ino)
+/* True: there is none of that name, and unless it is an access list's, none at all. False: there may be, or it is not known. */
+static bool has_none(struct client *client, struct ino ino, struct str name)
 {
+	uint32_t flag = str_eq(name, STR("system.posix_acl_access")) ? ATTR_HAS_ACL : ATTR_HAS_XATTRS;
 	const struct node *node = node_find(client, ino);
-	if (node == NULL || !lease_attr_ok(client, node) || (node->attr.flags & ATTR_HAS_XATTRS) != 0)
+	if (node == NULL || !lease_attr_ok(client, node) || (node->attr.flags & flag) != 0)
 		return false;
 	client->counters.attr_hits++;
 	return true;
@@ -18,7 +19,7 @@ int client_getxattr(struct client *client, struct client_op *op, struct ino ino,
 {
 	if (vxattr_is(name))
 		return vxattr_get(client, op, ino, name, arena, ret_value);
-	if (has_none(client, ino))
+	if (has_none(client, ino, name))
 		return fail(ENODATA);
 	struct getxattr_req req = {.cred = session_cred(op), .ino = ino, .name = name};
 	struct getxattr_rep rep;
@@ -55,7 +56,7 @@ int client_setxattr(struct client *client, struct client_op *op, struct ino ino,
 
 int client_listxattr(struct client *client, struct client_op *op, struct ino ino, struct arena *arena, struct blob *ret_names)
 {
-	if (has_none(client, ino)) {
+	if (has_none(client, ino, (struct str){0})) {
 		*ret_names = blob_of(NULL, 0);
 		return 0;
 	}

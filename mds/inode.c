@@ -2,6 +2,7 @@
  * Inodes: what others are told of them, numbers and layouts of fresh ones, opens and writer marks, sizes. */
 #include "mds/mds_impl.h"
 #include "common/base/check.h"
+#include "mds/acl.h"
 
 #include <sys/stat.h>
 
@@ -32,6 +33,8 @@ struct attr inode_attr(struct mds *mds, const struct inode *inode, uint64_t clie
 	}
 	if (inode->xattr_count > 0)
 		attr.flags |= ATTR_HAS_XATTRS;
+	if ((inode->flags & INODE_HAS_ACL) != 0)
+		attr.flags |= ATTR_HAS_ACL;
 	if (inode->default_layout.len > 0)
 		attr.flags |= ATTR_STRIPE_DEFAULT;
 	struct file_state *file = file_find(&mds->sessions, inode->ino);
@@ -173,6 +176,34 @@ int place_layout(struct operation *op, const struct inode *dir, struct blob want
 		return fail(EINVAL);
 	int rc = layout_check(layout, false);
 	return rc < 0 ? rc : place(op, layout, gen, ret_layout);
+}
+
+/* ---- access lists --------------------------------------------------------------------------------------------- */
+
+void inode_set_acl(struct operation *op, struct inode *inode, bool is_default, struct blob acl)
+{
+	struct str name = is_default ? ACL_DEFAULT : ACL_ACCESS;
+	uint32_t flag = is_default ? INODE_HAS_DEFAULT_ACL : INODE_HAS_ACL;
+	struct blob *list = is_default ? &inode->default_acl : &inode->acl;
+	bool there = (inode->flags & flag) != 0, keep = acl_count(acl) > 0 && (is_default || !acl_is_minimal(acl));
+	if (!is_default)
+		inode->mode = acl_mode(acl, inode->mode);
+	if (there) {
+		inode->xattr_bytes -= (uint32_t)min_u64(name.len + list->len, inode->xattr_bytes);
+		inode->xattr_count -= inode->xattr_count > 0;
+	}
+	*list = keep ? acl : (struct blob){0};
+	inode->flags = keep ? inode->flags | flag : inode->flags & ~flag;
+	if (!keep) {
+		if (there)
+			op_erase(op, key_xattr(inode->ino, name));
+		return;
+	}
+	inode->xattr_bytes += (uint32_t)(name.len + acl.len);
+	inode->xattr_count++;
+	struct wire_out out = op_buffer(op, acl.len + 8);
+	text_encode(acl, &out);
+	op_put(op, key_xattr(inode->ino, name), blob_of(out.base, wire_len(&out)));
 }
 
 /* ---- opens, sizes --------------------------------------------------------------------------------------------- */

@@ -193,6 +193,9 @@ int64_t mds_time(struct mds *mds); /* monotonic */
 /* Choose OSTs for a wanted layout (empty: dir's default or the file system's), encoded in op's arena. gen: of the layout, which the inode's
  * layout_gen equals: whoever has an older one asks again. ENOSPC, EINVAL, ENODEV, ERR_not_ready. */
 int place_layout(struct operation *op, const struct inode *dir, struct blob wanted, uint32_t gen, struct blob *ret_layout);
+/* Keep an access list (is_default: a directory's default one) among the extended attributes; a minimal access list goes into the mode, and is not
+ * kept, an empty list is the end of what there was. In the mutate step; saves all but the inode. */
+void inode_set_acl(struct operation *op, struct inode *inode, bool is_default, struct blob acl);
 /* Register an open; in the mutate step. */
 void inode_open(struct operation *op, struct inode *inode, uint64_t handle, uint32_t flags);
 /* The caller may write from here on: a mark that outlives a restart, and objects may exist. In the mutate step. */

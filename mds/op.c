@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The frame of every operation: gates, pins, batches, and exactly-once. */
+#include "mds/acl.h"
 #include "mds/mds_impl.h"
 #include "common/base/check.h"
 
@@ -97,6 +98,44 @@ int op_load(struct operation *op, struct key key, struct rec **ret_rec)
 	return 0;
 }
 
+enum { LIST_ACCESS, LIST_DEFAULT, LISTS };
+
+/* Decode an inode from its record, with its access lists. The record may change while one of them is loaded, for who has no gate: then once more. */
+static int decode(struct operation *op, struct rec *rec, struct inode *inode)
+{
+	static const uint32_t flags[LISTS] = {INODE_HAS_ACL, INODE_HAS_DEFAULT_ACL};
+	struct blob *const lists[LISTS] = {&inode->acl, &inode->default_acl};
+	struct rec *found[LISTS] = {NULL};
+	for (bool again = true; again;) {
+		if (!rec->present)
+			return fail(ESTALE);
+		/* What is decoded borrows from the record, which may change under a reader that parks: a copy stays. */
+		int rc = inode_decode(inode->ino, blob_of(arena_dup(op->arena, rec->value.ptr, rec->value.len), rec->value.len), inode);
+		if (rc < 0)
+			return mds_corrupt(op->mds, blob_of(rec->key, rec->key_len), rc);
+		again = false;
+		for (int i = 0; i < LISTS && !again; i++) {
+			if ((inode->flags & flags[i]) == 0 || found[i] != NULL)
+				continue;
+			rc = op_load(op, key_xattr(inode->ino, i == LIST_ACCESS ? ACL_ACCESS : ACL_DEFAULT), &found[i]);
+			if (rc < 0)
+				return rc;
+			again = true;
+		}
+	}
+	for (int i = 0; i < LISTS; i++) {
+		if ((inode->flags & flags[i]) == 0)
+			continue;
+		int rc = found[i]->present ? text_decode(found[i]->value, lists[i]) : fail(ERR_corrupt);
+		if (rc == 0 && acl_check(*lists[i]) < 0)
+			rc = fail(ERR_corrupt);
+		if (rc < 0)
+			return mds_corrupt(op->mds, blob_of(found[i]->key, found[i]->key_len), rc);
+		*lists[i] = blob_of(arena_dup(op->arena, lists[i]->ptr, lists[i]->len), lists[i]->len);
+	}
+	return 0;
+}
+
 int op_inode(struct operation *op, struct ino ino, struct inode **ret_inode)
 {
 	for (struct loaded *loaded = op->inodes; loaded != NULL; loaded = loaded->next) {
@@ -113,13 +152,11 @@ int op_inode(struct operation *op, struct ino ino, struct inode **ret_inode)
 	int rc = op_load(op, key_inode(ino), &rec);
 	if (rc < 0)
 		return rc;
-	if (!rec->present)
-		return fail(ESTALE);
 	struct loaded *loaded = arena_alloc(op->arena, sizeof(*loaded));
-	/* The layout borrows from the record, which may change under a reader that parks: a copy stays. */
-	rc = inode_decode(ino, blob_of(arena_dup(op->arena, rec->value.ptr, rec->value.len), rec->value.len), &loaded->inode);
+	loaded->inode.ino = ino;
+	rc = decode(op, rec, &loaded->inode);
 	if (rc < 0)
-		return mds_corrupt(op->mds, blob_of(rec->key, rec->key_len), rc);
+		return rc;
 	loaded->inode.rec = rec;
 	loaded->next = op->inodes;
 	op->inodes = loaded;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Permissions. Sources: POSIX.1-2017, Linux fs/namei.c, fs/attr.c, fs/xattr.c. */
 #include "mds/perm.h"
+#include "common/base/check.h"
+#include "mds/acl.h"
 
 #include <sys/stat.h>
 
@@ -14,8 +16,54 @@ int perm_in_group(const struct cred *cred, uint32_t gid)
 	return (cred->flags & CRED_HAS_GROUPS) != 0 ? 0 : fail(ERR_need_groups);
 }
 
+static bool allows(uint16_t perms, uint16_t mask, unsigned may)
+{
+	return (perms & mask & may) == may;
+}
+
+/* Does the owning group's or a named group's entry apply, with permissions that are not those of `other`? Then groups have to be known. */
+static bool groups_matter(struct blob acl, uint16_t mask, unsigned may, bool by_other)
+{
+	for (size_t i = 0; i < acl_count(acl); i++) {
+		struct acl_entry entry = acl_entry(acl, i);
+		if ((entry.tag == ACL_OWNING_GROUP || entry.tag == ACL_GROUP) && allows(entry.perms, mask, may) != by_other)
+			return true;
+	}
+	return false;
+}
+
+/* By list, for who is not the owner: the entry of the user's name, else any of those of the user's groups, else others. */
+static int check_list(const struct cred *cred, const struct inode *inode, unsigned may)
+{
+	struct blob acl = inode->acl;
+	uint16_t mask = acl_mask(acl);
+	bool by_other = (inode->mode & may) == may, in_any = false;
+	int unknown = 0;
+	for (size_t i = 0; i < acl_count(acl); i++) {
+		struct acl_entry entry = acl_entry(acl, i);
+		if (entry.tag == ACL_USER && entry.id == cred->uid)
+			return allows(entry.perms, mask, may) ? 0 : fail(EACCES);
+	}
+	if (!groups_matter(acl, mask, may, by_other))
+		return by_other ? 0 : fail(EACCES);
+	for (size_t i = 0; i < acl_count(acl); i++) {
+		struct acl_entry entry = acl_entry(acl, i);
+		if (entry.tag != ACL_OWNING_GROUP && entry.tag != ACL_GROUP)
+			continue;
+		int in = perm_in_group(cred, entry.tag == ACL_GROUP ? entry.id : inode->gid);
+		if (in > 0 && allows(entry.perms, mask, may))
+			return 0;
+		in_any = in_any || in > 0;
+		unknown = in < 0 ? in : unknown;
+	}
+	if (unknown < 0)
+		return unknown;
+	return by_other && !in_any ? 0 : fail(EACCES);
+}
+
 int perm_check(const struct cred *cred, const struct inode *inode, unsigned may)
 {
+	CHECK((inode->flags & INODE_HAS_ACL) == 0 || inode->acl.len > 0);
 	if (cred->uid == 0) {
 		bool executable = S_ISDIR(inode->mode) || (inode->mode & 0111) != 0;
 		return (may & MAY_EXEC) != 0 && !executable ? fail(EACCES) : 0;
@@ -23,6 +71,8 @@ int perm_check(const struct cred *cred, const struct inode *inode, unsigned may)
 	unsigned other = inode->mode & 7, group = inode->mode >> 3 & 7, owner = inode->mode >> 6 & 7;
 	if (cred->uid == inode->uid)
 		return (owner & may) == may ? 0 : fail(EACCES);
+	if (inode->acl.len > 0)
+		return check_list(cred, inode, may);
 	bool by_group = (group & may) == may, by_other = (other & may) == may;
 	if (by_group == by_other) /* the same in the group or not */
 		return by_other ? 0 : fail(EACCES);
@@ -50,6 +100,15 @@ int perm_delete(const struct cred *cred, const struct inode *dir, const struct i
 	if ((dir->mode & S_ISVTX) != 0 && cred->uid != 0 && cred->uid != child->uid && cred->uid != dir->uid)
 		return fail(EPERM);
 	return 0;
+}
+
+int perm_acl(const struct cred *cred, const struct inode *inode, bool is_default)
+{
+	if (S_ISLNK(inode->mode))
+		return fail(EOPNOTSUPP);
+	if (is_default && !S_ISDIR(inode->mode))
+		return fail(EACCES);
+	return perm_owner(cred, inode);
 }
 
 int perm_inherit(const struct cred *cred, const struct inode *dir, uint32_t mode, uint32_t *ret_mode, uint32_t *ret_gid)
@@ -170,6 +229,8 @@ static bool is_bare_prefix(struct str name)
 
 int perm_xattr(const struct cred *cred, const struct inode *inode, struct str name, bool write)
 {
+	if (acl_is_name(name))
+		return write ? perm_acl(cred, inode, str_eq(name, ACL_DEFAULT)) : 0;
 	if (begins(name, "trusted."))
 		return cred->uid == 0 ? 0 : fail(write ? EPERM : ENODATA);
 	if (begins(name, "security."))

@@ -8,6 +8,7 @@
 
 enum { MAY_EXEC = 1, MAY_WRITE = 2, MAY_READ = 4 };
 
+/* The inode's access list, if its flags say that it has one, must have been loaded. */
 /* Is the caller in that group? 1, 0, or -ERR_need_groups. */
 int perm_in_group(const struct cred *cred, uint32_t gid);
 int perm_check(const struct cred *cred, const struct inode *inode, unsigned may);
@@ -17,6 +18,8 @@ int perm_owner(const struct cred *cred, const struct inode *inode);
 int perm_add(const struct cred *cred, const struct inode *dir);
 /* May the caller remove or replace the entry of `child` in `dir`? Write and search on dir (EACCES), the sticky rule (EPERM). */
 int perm_delete(const struct cred *cred, const struct inode *dir, const struct inode *child);
+/* May the caller set or remove this inode's access list (default: its default one)? EPERM; EACCES (a default one of what is no directory); EOPNOTSUPP. */
+int perm_acl(const struct cred *cred, const struct inode *inode, bool is_default);
 /* Mode and group of something new in `dir`: set-group-id directories hand their group down. `mode` has its type. */
 int perm_inherit(const struct cred *cred, const struct inode *dir, uint32_t mode, uint32_t *ret_mode, uint32_t *ret_gid);
 

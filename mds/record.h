@@ -63,6 +63,8 @@ void key_to_text(struct blob key, char ret_text[KEY_TEXT_BYTES]);
 enum inode_flags {
 	INODE_HAS_DATA = 1, /* was opened for writing, so that objects may exist */
 	INODE_LINKABLE = 2, /* made without a name, and may get its first one */
+	INODE_HAS_ACL = 16, /* an access list is among its extended attributes */
+	INODE_HAS_DEFAULT_ACL = 32, /* and, of a directory, a default one */
 };
 struct rec;
 struct inode {
@@ -79,6 +81,7 @@ struct inode {
 	uint32_t xattr_count, xattr_bytes; /* names and values */
 	struct blob layout;         /* layout_encode, placed; empty: none */
 	struct blob default_layout; /* of a directory, wanted; empty: none */
+	struct blob acl, default_acl; /* if the flags say that there are (mds/acl.h); not stored here */
 	struct rec *rec;            /* the cached record it was decoded from; not stored */
 };
 int inode_decode(struct ino ino, struct blob value, struct inode *ret_inode);

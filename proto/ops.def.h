@@ -103,10 +103,11 @@
 	F(cred, cred, 1, "who asks")                                           \
 	F(ino, parent, 1, "")                                                  \
 	F(str, name, 1, "")                                                    \
-	F(u32, mode, 1, "permission bits, umask already applied")              \
+	F(u32, mode, 1, "permission bits as asked for")                        \
 	F(u32, flags, 1, "enum open_flags")                                    \
 	F(u64, handle, 1, "chosen by the client, unique in its life, not 0")   \
-	F(bytes, layout, 1, "wanted layout (layout_encode); empty: inherited")
+	F(bytes, layout, 1, "wanted layout (layout_encode); empty: inherited") \
+	F(u32, umask, 1, "of the caller; a default list of the directory counts instead")
 #define create_REP(F)                                             \
 	F(attr, attr, 1, "")                                      \
 	F(u8, created, 1, "1: it is new; 0: it existed and was opened") \
@@ -118,10 +119,11 @@
 #define tmpfile_REQ(F)                                                         \
 	F(cred, cred, 1, "who asks")                                           \
 	F(ino, parent, 1, "directory whose group, layout and shard it gets")   \
-	F(u32, mode, 1, "permission bits, umask already applied")              \
+	F(u32, mode, 1, "permission bits as asked for")                        \
 	F(u32, flags, 1, "enum open_flags; OPEN_EXCL: it never gets a name")   \
 	F(u64, handle, 1, "chosen by the client, unique in its life, not 0")   \
-	F(bytes, layout, 1, "wanted layout (layout_encode); empty: inherited")
+	F(bytes, layout, 1, "wanted layout (layout_encode); empty: inherited") \
+	F(u32, umask, 1, "of the caller; a default list of the directory counts instead")
 #define tmpfile_REP(F)                            \
 	F(attr, attr, 1, "nlink 0")               \
 	F(bytes, layout, 1, "with its OSTs")      \
@@ -154,17 +156,19 @@
 	F(cred, cred, 1, "who asks")                                      \
 	F(ino, parent, 1, "")                                             \
 	F(str, name, 1, "")                                               \
-	F(u32, mode, 1, "permission bits, umask already applied")         \
+	F(u32, mode, 1, "permission bits as asked for")                   \
 	F(i64, mdt_index, 1, "where to put it: 0 by policy, n+1 on MDT n") \
-	F(u32, stripe_count, 1, "directory stripes; 0 or 1: one (more come later)")
+	F(u32, stripe_count, 1, "directory stripes; 0 or 1: one (more come later)") \
+	F(u32, umask, 1, "of the caller; a default list of the directory counts instead")
 #define mkdir_REP(F) F(attr, attr, 1, "") F(lease, lease, 1, "")
 
 #define mknod_REQ(F)                                               \
 	F(cred, cred, 1, "who asks")                               \
 	F(ino, parent, 1, "")                                      \
 	F(str, name, 1, "")                                        \
-	F(u32, mode, 1, "type and permission bits, umask applied") \
-	F(u32, rdev, 1, "of a device node")
+	F(u32, mode, 1, "type and permission bits as asked for")   \
+	F(u32, rdev, 1, "of a device node") \
+	F(u32, umask, 1, "of the caller; a default list of the directory counts instead")
 #define mknod_REP(F) F(attr, attr, 1, "") F(lease, lease, 1, "")
 
 #define symlink_REQ(F)                    \

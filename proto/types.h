@@ -50,6 +50,7 @@ enum attr_flags {
 	ATTR_WRITERS_SELF = 2,    /* the only writer is the client that asks */
 	ATTR_HAS_XATTRS = 4,
 	ATTR_STRIPE_DEFAULT = 8,  /* a directory with a default layout of its own */
+	ATTR_HAS_ACL = 16,        /* an access list beside its mode */
 };
 struct attr {
 	struct ino ino;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * lookup, getattr, setattr, readlink, set_size, statfs. */
+#include "mds/acl.h"
 #include "mds/mds_impl.h"
 
 #include <sys/stat.h>
@@ -91,6 +92,14 @@ static uint8_t recall_keep(uint32_t valid)
 	return (valid & (SET_MTIME | SET_MTIME_NOW)) != 0 ? LEASE_PR : LEASE_PW;
 }
 
+/* The access list follows the mode. */
+static void change_list(struct operation *op, struct inode *inode)
+{
+	uint8_t *acl = arena_dup(op->arena, inode->acl.ptr, inode->acl.len);
+	acl_set_mode(acl, inode->acl.len, inode->mode);
+	inode_set_acl(op, inode, false, blob_of(acl, inode->acl.len));
+}
+
 int mds_op_setattr(struct operation *op, const struct setattr_req *req, struct setattr_rep *rep)
 {
 	struct inode *inode = NULL;
@@ -118,6 +127,8 @@ int mds_op_setattr(struct operation *op, const struct setattr_req *req, struct s
 		return rc;
 	if (req->valid & SET_SIZE)
 		inode_truncate(op, inode, req->size_bytes);
+	if ((req->valid & SET_MODE) != 0 && inode->acl.len > 0)
+		change_list(op, inode);
 	set_times(op, inode, req);
 	op_save(op, inode);
 	rep->attr = inode_attr(op->mds, inode, op->client);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * create, tmpfile, mkdir, mknod, symlink, open: what makes an inode, or opens one. */
+#include "mds/acl.h"
 #include "mds/mds_impl.h"
 
 #include <sys/stat.h>
@@ -22,23 +23,38 @@ static int enter_free(struct operation *op, const struct cred *cred, struct ino 
 	return entry_has_room(ret_entry) ? 0 : fail(ENOSPC);
 }
 
-/* A fresh inode in the mutate step, not saved yet. Nothing has changed when it fails. */
-static int inode_make(struct operation *op, const struct cred *cred, const struct inode *dir,
-		      uint32_t mode, uint16_t shard, struct inode **ret_inode)
+/* A directory's default list is the access list of what is made in it, as far as the mode that was asked for allows; a directory gets it as its own
+ * default, too. */
+static void inherit_list(struct operation *op, const struct inode *dir, struct inode *inode)
+{
+	struct blob list = dir->default_acl;
+	uint8_t *acl = arena_dup(op->arena, list.ptr, list.len);
+	inode->mode = acl_inherit(acl, list.len, inode->mode);
+	inode_set_acl(op, inode, false, blob_of(acl, list.len));
+	if (S_ISDIR(inode->mode))
+		inode_set_acl(op, inode, true, blob_of(arena_dup(op->arena, list.ptr, list.len), list.len));
+}
+
+/* A fresh inode in the mutate step, not saved yet. The umask counts unless the directory has a default list. Nothing has changed when it fails. */
+static int inode_make(struct operation *op, const struct cred *cred, const struct inode *dir, uint32_t mode, uint32_t umask, uint16_t shard,
+		      struct inode **ret_inode)
 {
 	uint32_t gid = 0;
 	struct ino ino;
+	bool inherits = dir->default_acl.len > 0 && !S_ISLNK(mode);
 	int rc = perm_inherit(cred, dir, mode, &mode, &gid);
 	if (rc == 0)
 		rc = ino_alloc(op, shard, &ino);
 	if (rc < 0)
 		return rc;
 	struct inode *inode = op_inode_new(op, ino);
-	inode->mode = mode;
+	inode->mode = inherits ? mode : mode & ~(umask & 0777);
 	inode->uid = cred->uid;
 	inode->gid = gid;
 	inode->nlink = 1;
 	inode->atime_ns = inode->mtime_ns = inode->ctime_ns = inode->btime_ns = inode->modified_ns = op->now_ns;
+	if (inherits)
+		inherit_list(op, dir, inode);
 	*ret_inode = inode;
 	return 0;
 }
@@ -134,7 +150,7 @@ int mds_op_create(struct operation *op, const struct create_req *req, struct cre
 		if (rc == 0)
 			rc = op_mutate(op);
 		if (rc == 0)
-			rc = inode_make(op, &req->cred, entry.dir, S_IFREG | (req->mode & 07777), ino_shard(req->parent), &inode);
+			rc = inode_make(op, &req->cred, entry.dir, S_IFREG | (req->mode & 07777), req->umask, ino_shard(req->parent), &inode);
 		if (rc < 0)
 			return rc;
 		inode->layout = layout;
@@ -171,7 +187,7 @@ int mds_op_tmpfile(struct operation *op, const struct tmpfile_req *req, struct t
 	if (rc == 0)
 		rc = op_mutate(op);
 	if (rc == 0)
-		rc = inode_make(op, &req->cred, dir, S_IFREG | (req->mode & 07777), ino_shard(req->parent), &inode);
+		rc = inode_make(op, &req->cred, dir, S_IFREG | (req->mode & 07777), req->umask, ino_shard(req->parent), &inode);
 	if (rc < 0)
 		return rc;
 	inode->nlink = 0;
@@ -232,7 +248,8 @@ int mds_op_mkdir(struct operation *op, const struct mkdir_req *req, struct mkdir
 	if (rc == 0)
 		rc = op_mutate(op);
 	if (rc == 0)
-		rc = inode_make(op, &req->cred, entry.dir, S_IFDIR | (req->mode & 07777), shard_for_dir(op, entry.dir, req->name), &inode);
+		rc = inode_make(op, &req->cred, entry.dir, S_IFDIR | (req->mode & 07777), req->umask,
+				shard_for_dir(op, entry.dir, req->name), &inode);
 	if (rc < 0)
 		return rc;
 	inode->nlink = 2;
@@ -267,7 +284,7 @@ int mds_op_mknod(struct operation *op, const struct mknod_req *req, struct mknod
 	if (rc == 0)
 		rc = op_mutate(op);
 	if (rc == 0)
-		rc = inode_make(op, &req->cred, entry.dir, req->mode & (S_IFMT | 07777), ino_shard(req->parent), &inode);
+		rc = inode_make(op, &req->cred, entry.dir, req->mode & (S_IFMT | 07777), req->umask, ino_shard(req->parent), &inode);
 	if (rc < 0)
 		return rc;
 	inode->rdev = S_ISCHR(req->mode) || S_ISBLK(req->mode) ? req->rdev : 0;
@@ -293,7 +310,7 @@ int mds_op_symlink(struct operation *op, const struct symlink_req *req, struct s
 	if (rc == 0)
 		rc = op_mutate(op);
 	if (rc == 0)
-		rc = inode_make(op, &req->cred, entry.dir, S_IFLNK | 0777, ino_shard(req->parent), &inode);
+		rc = inode_make(op, &req->cred, entry.dir, S_IFLNK | 0777, 0, ino_shard(req->parent), &inode);
 	if (rc < 0)
 		return rc;
 	inode->size_bytes = req->target.len;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Extended attributes. */
+#include "mds/acl.h"
 #include "mds/mds_impl.h"
 
 #include <sys/stat.h>
@@ -46,6 +47,25 @@ int mds_op_getxattr(struct operation *op, const struct getxattr_req *req, struct
 	return 0;
 }
 
+/* The mode follows the list; set-group-id stays for a member of the group only, as with chmod. */
+static int set_list(struct operation *op, const struct cred *cred, struct inode *inode, bool is_default, struct blob acl)
+{
+	int member = is_default || cred->uid == 0 || (inode->mode & S_ISGID) == 0 ? 1 : perm_in_group(cred, inode->gid);
+	if (member < 0)
+		return member;
+	int rc = lease_recall(op, inode, LEASE_CHANGE_ATTR);
+	if (rc == 0)
+		rc = op_mutate(op);
+	if (rc < 0)
+		return rc;
+	if (!member && acl_count(acl) > 0)
+		inode->mode &= ~(uint32_t)S_ISGID;
+	inode_set_acl(op, inode, is_default, acl);
+	inode->ctime_ns = op->now_ns;
+	op_save(op, inode);
+	return 0;
+}
+
 int mds_op_setxattr(struct operation *op, const struct setxattr_req *req, struct setxattr_rep *rep)
 {
 	struct inode *inode = NULL;
@@ -57,6 +77,10 @@ int mds_op_setxattr(struct operation *op, const struct setxattr_req *req, struct
 	int rc = enter(op, &req->cred, req->ino, req->name, true, &inode, &rec);
 	if (rc < 0)
 		return rc;
+	bool is_list = acl_is_name(req->name);
+	rc = is_list ? acl_check(req->value) : 0;
+	if (rc < 0)
+		return rc;
 	if (rec->present && (req->flags & FLAG_CREATE) != 0)
 		return fail(EEXIST);
 	if (!rec->present && (req->flags & FLAG_REPLACE) != 0)
@@ -65,6 +89,11 @@ int mds_op_setxattr(struct operation *op, const struct setxattr_req *req, struct
 	uint64_t bytes = inode->xattr_bytes - min_u64(old, inode->xattr_bytes) + req->value.len + req->name.len;
 	if (bytes > XATTR_INODE_BYTES_MAX)
 		return fail(ENOSPC);
+	if (is_list) {
+		rc = set_list(op, &req->cred, inode, str_eq(req->name, ACL_DEFAULT), req->value);
+		rep->change = inode->change;
+		return rc;
+	}
 	rc = lease_recall(op, inode, LEASE_CHANGE_ATTR);
 	if (rc == 0)
 		rc = op_mutate(op);
@@ -89,7 +118,12 @@ int mds_op_removexattr(struct operation *op, const struct removexattr_req *req, 
 	if (rc < 0)
 		return rc;
 	if (!rec->present)
-		return fail(ENODATA);
+		return acl_is_name(req->name) ? 0 : fail(ENODATA); /* a mode is a list, too: there is nothing to be done */
+	if (acl_is_name(req->name)) {
+		rc = set_list(op, &req->cred, inode, str_eq(req->name, ACL_DEFAULT), (struct blob){0});
+		rep->change = inode->change;
+		return rc;
+	}
 	rc = lease_recall(op, inode, LEASE_CHANGE_ATTR);
 	if (rc == 0)
 		rc = op_mutate(op);

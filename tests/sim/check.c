@@ -4,10 +4,12 @@
  *   tree        every inode but the root's has names; directories exactly one, in the directory that they call their parent, and are
  *               reached from the root; every name leads to an inode of the type that it says
  *   links       a file has as many names as its link count says; each name has its back pointer, each back pointer its name
+ *   lists       an inode has the access lists that its flags say
  *   leftovers   no orphan, purge, truncate intent or writer mark; no extended attribute or symlink target without its inode
  *   layouts     a file has one, of the generation that the inode says
  *   objects     each object on an OST belongs to a file that lives */
 #include "common/cluster/layout.h"
+#include "mds/acl.h"
 #include "mds/record.h"
 #include "tests/sim/cluster.h"
 #include "common/base/check.h"
@@ -191,6 +193,14 @@ static bool is_reached(struct checking *checking, struct found *dir)
 	return dir->reached;
 }
 
+static void check_list(struct checking *checking, const struct inode *inode, uint32_t flag, struct str name)
+{
+	struct key key = key_xattr(inode->ino, name);
+	bool there = sim_store_find(checking->store, key_blob(&key)) != NULL;
+	if (there != ((inode->flags & flag) != 0))
+		wrong_inode(checking, inode, there ? "has an access list that it does not know of" : "an access list is missing");
+}
+
 static void check_inode(struct checking *checking, struct found *found)
 {
 	const struct inode *inode = &found->inode;
@@ -204,6 +214,8 @@ static void check_inode(struct checking *checking, struct found *found)
 	} else if (found->names != inode->nlink) {
 		wrong_inode(checking, inode, found->names == 0 ? "no name leads here" : "another number of names than links");
 	}
+	check_list(checking, inode, INODE_HAS_ACL, ACL_ACCESS);
+	check_list(checking, inode, INODE_HAS_DEFAULT_ACL, ACL_DEFAULT);
 	if (!is_root(inode) && found->backptrs != found->names)
 		wrong_inode(checking, inode, "another number of back pointers than names");
 }

@@ -8,7 +8,7 @@
 static const char *const op_names[MOP_COUNT] = {
 	"open", "close", "write", "read", "fsync", "ftruncate", "fstat", "truncate", "stat", "mkdir", "rmdir", "unlink", "rename", "link",
 	"symlink", "readlink", "mknod", "chmod", "chown", "utimens", "setxattr", "getxattr", "removexattr", "listxattr", "readdir",
-	"statfs", "setstripe", "tmpfile", "link_handle", "fchmod", "fgetxattr", "fallocate", "seek",
+	"statfs", "setstripe", "tmpfile", "link_handle", "fchmod", "fgetxattr", "fallocate", "seek", "setacl", "getacl",
 };
 
 const char *model_op_name(enum model_op_kind kind)
@@ -364,6 +364,15 @@ static int64_t predict_handle(struct model *model, const struct model_op *op)
 	return op->kind == MOP_FGETXATTR ? predict_xattr(handle->inode, op) : 0;
 }
 
+static int64_t predict_acl(const struct model_inode *inode, const struct model_op *op)
+{
+	if (op->kind == MOP_GETACL)
+		return (op->is_default ? inode->default_acl : inode->acl).there ? MODEL_ACL_BYTES : -ENODATA;
+	if (inode->kind == MODEL_SYMLINK)
+		return -EOPNOTSUPP;
+	return op->is_default && inode->kind != MODEL_DIR ? -EACCES : 0;
+}
+
 static int64_t predict_inode(const struct model_inode *inode, const struct model_op *op)
 {
 	switch (op->kind) {
@@ -379,6 +388,9 @@ static int64_t predict_inode(const struct model_inode *inode, const struct model
 	case MOP_GETXATTR:
 	case MOP_REMOVEXATTR:
 		return predict_xattr(inode, op);
+	case MOP_SETACL:
+	case MOP_GETACL:
+		return predict_acl(inode, op);
 	default:
 		return 0;
 	}
@@ -476,6 +488,37 @@ static void file_truncate(struct model_inode *inode, uint64_t size, bool doubtfu
 	file_synced(inode);
 }
 
+void model_acl_fill(const struct model_acl *acl, uint32_t mode, uint8_t ret_value[MODEL_ACL_BYTES])
+{
+	const uint32_t entries[5][3] = {{0x01, mode >> 6 & 7, UINT32_MAX}, {0x02, acl->user, MODEL_ACL_USER}, {0x04, acl->group, UINT32_MAX},
+					{0x10, mode >> 3 & 7, UINT32_MAX}, {0x20, mode & 7, UINT32_MAX}};
+	store_le32(ret_value, 2);
+	for (size_t i = 0; i < 5; i++) {
+		store_le16(ret_value + 4 + i * 8, (uint16_t)entries[i][0]);
+		store_le16(ret_value + 4 + i * 8 + 2, (uint16_t)entries[i][1]);
+		store_le32(ret_value + 4 + i * 8 + 4, entries[i][2]);
+	}
+}
+
+bool model_acl_value(const struct model_inode *inode, bool is_default, uint8_t ret_value[MODEL_ACL_BYTES])
+{
+	const struct model_acl *acl = is_default ? &inode->default_acl : &inode->acl;
+	if (acl->there)
+		model_acl_fill(acl, is_default ? acl->mode : inode->mode, ret_value);
+	return acl->there;
+}
+
+/* Something new in a directory with a default list. */
+static void inherit(struct model_inode *inode, const struct model_inode *dir)
+{
+	if (!dir->default_acl.there || inode->kind == MODEL_SYMLINK)
+		return;
+	inode->acl = dir->default_acl;
+	inode->mode &= dir->default_acl.mode;
+	if (inode->kind == MODEL_DIR)
+		inode->default_acl = dir->default_acl;
+}
+
 static void handle_open(struct model *model, const struct model_op *op, struct model_inode *inode)
 {
 	model->handles[op->handle] = (struct model_handle){.inode = inode, .read = op->flags & MO_READ, .write = op->flags & MO_WRITE,
@@ -491,6 +534,7 @@ static void apply_open(struct model *model, const struct model_op *op)
 		const char *last;
 		CHECK(walk(model, op->path, &dir, &last) == 0);
 		inode = inode_new(model, MODEL_FILE, op->mode);
+		inherit(inode, dir);
 		entry_add(dir, last, inode);
 	} else if ((op->flags & MO_TRUNC) && inode->kind == MODEL_FILE) {
 		file_truncate(inode, 0, false);
@@ -503,6 +547,7 @@ static void apply_tmpfile(struct model *model, const struct model_op *op)
 	struct model_inode *inode = inode_new(model, MODEL_FILE, op->mode);
 	inode->nlink = 0;
 	inode->linkable = (op->flags & MO_EXCL) == 0;
+	inherit(inode, model_find(model, op->path));
 	handle_open(model, op, inode);
 }
 
@@ -525,6 +570,7 @@ static void apply_new(struct model *model, const struct model_op *op)
 	struct model_inode *inode = inode_new(model, kind, kind == MODEL_SYMLINK ? 0777 : op->mode);
 	if (kind == MODEL_SYMLINK)
 		(void)snprintf(inode->target, sizeof(inode->target), "%s", op->to);
+	inherit(inode, dir);
 	entry_add(dir, last, inode);
 }
 
@@ -612,6 +658,11 @@ static void apply_inode(struct model *model, const struct model_op *op)
 		break;
 	case MOP_REMOVEXATTR:
 		xattr->len = 0;
+		break;
+	case MOP_SETACL:
+		*(op->is_default ? &inode->default_acl : &inode->acl) = op->acl;
+		if (op->acl.there && !op->is_default)
+			inode->mode = op->acl.mode;
 		break;
 	case MOP_SETSTRIPE:
 		inode->stripe_count = (uint32_t)op->len;

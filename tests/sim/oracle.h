@@ -17,6 +17,8 @@ enum {
 	MODEL_PATH_BYTES = MODEL_NAME_BYTES * MODEL_DEPTH_MAX + 8,
 	MODEL_XATTRS = 3,
 	MODEL_XATTR_BYTES = 64,
+	MODEL_ACL_USER = 7,
+	MODEL_ACL_BYTES = 44,
 };
 
 enum model_kind { MODEL_FILE, MODEL_DIR, MODEL_SYMLINK, MODEL_FIFO };
@@ -31,6 +33,12 @@ struct model_xattr {
 	size_t len; /* 0: there is none */
 	uint8_t value[MODEL_XATTR_BYTES];
 };
+/* A list of one shape: owner, one user by name, owning group, mask, others. */
+struct model_acl {
+	bool there;
+	uint32_t mode;          /* of owner, mask and others; of an access list it is the inode's */
+	unsigned user, group;   /* permissions of user MODEL_ACL_USER, and of the owning group */
+};
 struct model_inode {
 	struct list_node link; /* model->inodes */
 	enum model_kind kind;
@@ -44,6 +52,7 @@ struct model_inode {
 	struct list unsynced;        /* struct model_write */
 	char target[MODEL_PATH_BYTES];
 	struct model_xattr xattrs[MODEL_XATTRS];
+	struct model_acl acl, default_acl;
 	bool unknown; /* a full disk refused a part of what was written: its data and size may be anything from here on */
 	bool mtime_known;
 	int64_t mtime_ns;
@@ -69,7 +78,7 @@ enum model_op_kind {
 	MOP_OPEN, MOP_CLOSE, MOP_WRITE, MOP_READ, MOP_FSYNC, MOP_FTRUNCATE, MOP_FSTAT, MOP_TRUNCATE, MOP_STAT, MOP_MKDIR, MOP_RMDIR,
 	MOP_UNLINK, MOP_RENAME, MOP_LINK, MOP_SYMLINK, MOP_READLINK, MOP_MKNOD, MOP_CHMOD, MOP_CHOWN, MOP_UTIMENS, MOP_SETXATTR,
 	MOP_GETXATTR, MOP_REMOVEXATTR, MOP_LISTXATTR, MOP_READDIR, MOP_STATFS, MOP_SETSTRIPE,
-	MOP_TMPFILE, MOP_LINK_HANDLE, MOP_FCHMOD, MOP_FGETXATTR, MOP_FALLOCATE, MOP_SEEK,
+	MOP_TMPFILE, MOP_LINK_HANDLE, MOP_FCHMOD, MOP_FGETXATTR, MOP_FALLOCATE, MOP_SEEK, MOP_SETACL, MOP_GETACL,
 	MOP_COUNT,
 };
 enum model_open_flags { MO_READ = 1, MO_WRITE = 2, MO_CREATE = 4, MO_EXCL = 8, MO_TRUNC = 16, MO_APPEND = 32 };
@@ -82,6 +91,8 @@ struct model_op {
 	enum model_op_kind kind;
 	char path[MODEL_PATH_BYTES], to[MODEL_PATH_BYTES]; /* to: second path, or a symlink's target */
 	unsigned handle, flags, xattr;
+	struct model_acl acl; /* there: to be set, else to be removed */
+	bool is_default;      /* it is the default list */
 	uint32_t mode, uid, gid;
 	uint64_t offset, len, seed; /* of data; len: also a new size */
 	int64_t time_ns;
@@ -107,6 +118,11 @@ void model_refused(struct model *model, const struct model_op *op);
 bool model_is_unknown(const struct model *model, const struct model_op *op);
 struct model_inode *model_find(struct model *model, const char *path); /* NULL: none */
 struct model_entry *model_entry_find(struct model_inode *dir, const char *name);
+
+/* The extended attribute that says the same as the list of an inode; false: it has none. */
+bool model_acl_value(const struct model_inode *inode, bool is_default, uint8_t ret_value[MODEL_ACL_BYTES]);
+/* The same for a list by itself. */
+void model_acl_fill(const struct model_acl *acl, uint32_t mode, uint8_t ret_value[MODEL_ACL_BYTES]);
 
 /* The byte at `i` of the data that a write with this seed writes. */
 void model_data_fill(uint64_t seed, uint8_t *buf, size_t len);

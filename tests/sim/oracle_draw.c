@@ -14,6 +14,7 @@ static const struct {
 	{MOP_GETXATTR, 2}, {MOP_REMOVEXATTR, 1}, {MOP_LISTXATTR, 1}, {MOP_READDIR, 4}, {MOP_STATFS, 1}, {MOP_SETSTRIPE, 1},
 	{MOP_TMPFILE, 3}, {MOP_LINK_HANDLE, 3}, {MOP_FCHMOD, 2}, {MOP_FGETXATTR, 2},
 	{MOP_FALLOCATE, 5}, {MOP_SEEK, 3},
+	{MOP_SETACL, 3}, {MOP_GETACL, 3},
 };
 
 static enum model_op_kind kind_draw(struct rng *rng)
@@ -216,6 +217,9 @@ static void path_op_draw(struct model *model, struct rng *rng, struct model_op *
 	op->xattr = (unsigned)rng_below(rng, MODEL_XATTRS);
 	op->seed = rng_u64(rng);
 	op->len = op->kind == MOP_SETXATTR ? rng_range(rng, 1, MODEL_XATTR_BYTES) : size_draw(rng);
+	op->is_default = rng_chance(rng, 500000);
+	op->acl = (struct model_acl){.there = rng_chance(rng, 750000), .mode = (uint32_t)rng_below(rng, 01000),
+				     .user = (unsigned)rng_below(rng, 8), .group = (unsigned)rng_below(rng, 8)};
 	if (op->kind == MOP_SETSTRIPE)
 		op->len = rng_range(rng, 1, 4);
 	if (op->kind == MOP_SYMLINK)

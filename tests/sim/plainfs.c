@@ -2,6 +2,7 @@
  * Every request takes a little time, then happens at one moment. */
 #include "tests/sim/plainfs.h"
 #include "common/base/check.h"
+#include "mds/acl.h"
 #include "proto/proto.h"
 #include "tests/sim/fs.h"
 #include "tests/sim/seam.h"
@@ -25,6 +26,10 @@ struct plain_inode {
 	struct list entries;
 	char target[PLAIN_NAME_BYTES * 2];
 	struct plain_xattr xattrs[PLAIN_XATTRS]; /* len 0: free */
+	struct {
+		size_t len; /* 0: none */
+		uint8_t bytes[PLAIN_XATTR_BYTES];
+	} lists[2]; /* access, default */
 	bool linkable; /* has no name yet, and may get one */
 };
 struct plain_entry {
@@ -118,6 +123,17 @@ static void inode_lose(struct plain_inode *inode)
 	inode->attr.nlink = S_ISDIR(inode->attr.mode) ? 0 : inode->attr.nlink - 1;
 }
 
+/* What a default list of the directory makes of something new in it. */
+static void inherit(struct plain_inode *inode, const struct plain_inode *dir)
+{
+	if (dir->lists[1].len == 0 || S_ISLNK(inode->attr.mode))
+		return;
+	inode->lists[0] = dir->lists[1];
+	inode->attr.mode = acl_inherit(inode->lists[0].bytes, inode->lists[0].len, inode->attr.mode);
+	if (S_ISDIR(inode->attr.mode))
+		inode->lists[1] = dir->lists[1];
+}
+
 static void tell(const struct plain_inode *inode, struct kernel_entry *ret_entry)
 {
 	*ret_entry = (struct kernel_entry){.attr = inode->attr, .entry_valid_ns = VALID_NS, .attr_valid_ns = VALID_NS};
@@ -162,6 +178,8 @@ static int plain_setattr(void *ctx, uint64_t ino, uint64_t fh, uint32_t valid, c
 	(void)fh;
 	if (valid & SET_MODE)
 		inode->attr.mode = (inode->attr.mode & S_IFMT) | (attr->mode & 07777);
+	if ((valid & SET_MODE) && inode->lists[0].len > 0)
+		acl_set_mode(inode->lists[0].bytes, inode->lists[0].len, inode->attr.mode);
 	if (valid & SET_UID)
 		inode->attr.uid = attr->uid;
 	if (valid & SET_GID)
@@ -192,6 +210,7 @@ static int make(struct plainfs *fs, uint64_t parent, struct str name, uint32_t m
 	if (entry_find(dir, name) != NULL)
 		return -EEXIST;
 	struct plain_inode *inode = inode_new(fs, mode);
+	inherit(inode, dir);
 	entry_add(dir, name, inode);
 	tell(inode, ret_entry);
 	*ret_inode = inode;
@@ -317,8 +336,8 @@ static int plain_tmpfile(void *ctx, uint64_t parent, uint32_t mode, int flags, s
 			 struct kernel_opened *ret_opened)
 {
 	struct plainfs *fs = arrive(ctx);
-	(void)parent;
 	struct plain_inode *inode = inode_new(fs, S_IFREG | mode);
+	inherit(inode, inode_of(fs, parent));
 	inode->attr.nlink = 0;
 	inode->linkable = !(flags & O_EXCL);
 	tell(inode, ret_entry);
@@ -427,10 +446,35 @@ static struct plain_xattr *xattr_find(struct plain_inode *inode, const char *nam
 	return NULL;
 }
 
+static int set_list(struct plain_inode *inode, const char *name, struct blob value)
+{
+	bool is_default = str_eq(str_of(name), ACL_DEFAULT);
+	if (S_ISLNK(inode->attr.mode))
+		return -EOPNOTSUPP;
+	if (is_default && !S_ISDIR(inode->attr.mode))
+		return -EACCES;
+	CHECK(value.len <= sizeof(inode->lists[0].bytes));
+	inode->lists[is_default].len = value.len;
+	memcpy(inode->lists[is_default].bytes, value.ptr, value.len);
+	if (!is_default)
+		inode->attr.mode = acl_mode(value, inode->attr.mode);
+	return 0;
+}
+
+static int64_t get_list(struct plain_inode *inode, const char *name, uint8_t *buf)
+{
+	bool is_default = str_eq(str_of(name), ACL_DEFAULT);
+	size_t len = inode->lists[is_default].len;
+	memcpy(buf, inode->lists[is_default].bytes, len);
+	return len > 0 ? (int64_t)len : -ENODATA;
+}
+
 static int plain_setxattr(void *ctx, uint64_t ino, const char *name, struct blob value, uint32_t flags)
 {
 	struct plain_inode *inode = inode_of(arrive(ctx), ino);
 	(void)flags;
+	if (acl_is_name(str_of(name)))
+		return set_list(inode, name, value);
 	if (strncmp(name, "user.", 5) != 0)
 		return -EOPNOTSUPP;
 	struct plain_xattr *xattr = xattr_find(inode, name);
@@ -445,7 +489,10 @@ static int plain_setxattr(void *ctx, uint64_t ino, const char *name, struct blob
 
 static int64_t plain_getxattr(void *ctx, uint64_t ino, const char *name, uint8_t *buf, size_t size)
 {
-	struct plain_xattr *xattr = xattr_find(inode_of(arrive(ctx), ino), name);
+	struct plain_inode *inode = inode_of(arrive(ctx), ino);
+	if (acl_is_name(str_of(name)))
+		return get_list(inode, name, buf);
+	struct plain_xattr *xattr = xattr_find(inode, name);
 	if (xattr == NULL)
 		return -ENODATA;
 	CHECK(xattr->len <= size);
@@ -468,7 +515,10 @@ static int64_t plain_listxattr(void *ctx, uint64_t ino, uint8_t *buf, size_t siz
 
 static int plain_removexattr(void *ctx, uint64_t ino, const char *name)
 {
-	struct plain_xattr *xattr = xattr_find(inode_of(arrive(ctx), ino), name);
+	struct plain_inode *inode = inode_of(arrive(ctx), ino);
+	if (acl_is_name(str_of(name)))
+		return set_list(inode, name, blob_of("", 0));
+	struct plain_xattr *xattr = xattr_find(inode, name);
 	if (xattr == NULL)
 		return -ENODATA;
 	xattr->len = 0;

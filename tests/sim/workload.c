@@ -294,6 +294,26 @@ static int64_t do_xattr(struct work_task *task, const char *path)
 	return got < 0 ? got : 0;
 }
 
+static const char *const acl_names[] = {"system.posix_acl_access", "system.posix_acl_default"};
+
+static int64_t do_acl(struct work_task *task, const char *path)
+{
+	const struct model_op *op = &task->op;
+	const char *name = acl_names[op->is_default];
+	uint8_t value[MODEL_ACL_BYTES], want[MODEL_ACL_BYTES];
+	if (op->kind == MOP_SETACL && !op->acl.there)
+		return kernel_removexattr(task->kernel, path, name);
+	if (op->kind == MOP_SETACL) {
+		model_acl_fill(&op->acl, op->acl.mode, value);
+		return kernel_setxattr(task->kernel, path, name, blob_of(value, sizeof(value)), 0);
+	}
+	int64_t got = kernel_getxattr(task->kernel, path, name, value, sizeof(value));
+	const struct model_inode *inode = model_find(task->model, op->path);
+	if (got > 0 && (inode == NULL || !model_acl_value(inode, op->is_default, want) || memcmp(value, want, sizeof(want)) != 0))
+		wrong(task, "the list is another");
+	return got;
+}
+
 static int64_t do_stat(struct work_task *task, const char *path)
 {
 	struct attr attr;
@@ -375,6 +395,9 @@ static int64_t do_op(struct work_task *task)
 	case MOP_REMOVEXATTR:
 	case MOP_LISTXATTR:
 		return do_xattr(task, path);
+	case MOP_SETACL:
+	case MOP_GETACL:
+		return do_acl(task, path);
 	case MOP_READDIR:
 		return do_readdir(task, path);
 	case MOP_STATFS:
@@ -634,6 +657,20 @@ static bool verify_dir(struct verifying *verifying, struct model_inode *dir, con
 	return good;
 }
 
+static bool verify_acl(struct verifying *verifying, const struct model_inode *inode, const char *path)
+{
+	uint8_t value[MODEL_ACL_BYTES], want[MODEL_ACL_BYTES];
+	for (unsigned i = 0; i < ARRAY_COUNT(acl_names); i++) {
+		bool there = model_acl_value(inode, i == 1, want);
+		int64_t got = kernel_getxattr(verifying->kernel, path, acl_names[i], value, sizeof(value));
+		if (there ? got == MODEL_ACL_BYTES && memcmp(value, want, sizeof(want)) == 0 : got == -ENODATA)
+			continue;
+		(void)snprintf(verifying->problem, sizeof(verifying->problem), "%s: another %s (%lld)", path, acl_names[i], (long long)got);
+		return false;
+	}
+	return true;
+}
+
 static bool verify_inode(struct verifying *verifying, struct model_inode *inode, const char *path)
 {
 	struct attr attr;
@@ -648,6 +685,8 @@ static bool verify_inode(struct verifying *verifying, struct model_inode *inode,
 			       mode_of(inode), (long long)attr.mtime_ns, (long long)inode->mtime_ns);
 		return false;
 	}
+	if (!verify_acl(verifying, inode, path))
+		return false;
 	if (inode->kind == MODEL_DIR)
 		return verify_dir(verifying, inode, path);
 	return inode->kind != MODEL_FILE || verify_data(verifying, inode, path, attr.size_bytes);
