@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #define PUBLISH_PERIOD_NS (400 * NS_PER_MS)
+#define SMALL_AGE_NS      (2 * NS_PER_S) /* data of small files that are open for long is saved that often */
 
 enum { PUBLISH_TASKS_MAX = 8, PUBLISH_TRIES_MAX = 4 };
 
@@ -227,10 +228,15 @@ static int relearn_size(struct client *client, struct client_op *op, struct node
 /* last: nothing is written here from now on; a newer lease, asked for meanwhile, keeps its right. */
 static int publish_once(struct client *client, struct client_op *op, struct node *node, bool last)
 {
-	uint64_t dirtied = node->dirtied;
+	uint64_t dirtied = node->dirtied, version = node->small_version;
+	CLEANUP(arena_fini) struct arena arena;
+	arena_init(&arena);
+	struct blob data = {0};
+	uint8_t said = node->dirty ? small_say(client, node, &arena, &data) : 0;
 	struct set_size_req req = {
 		.ino = node->ino,
-		.flags = (uint8_t)((node->dirty ? SIZE_VALID : 0) | (last ? SIZE_LAST_WRITER : 0)),
+		.flags = (uint8_t)((node->dirty ? SIZE_VALID : 0) | (last ? SIZE_LAST_WRITER : 0) | said),
+		.data = data,
 		.lease_number = node->lease.number,
 		.size_gen = node->size_gen,
 		.size_bytes = node->size_bytes,
@@ -247,7 +253,8 @@ static int publish_once(struct client *client, struct client_op *op, struct node
 	bool gone = rc == -ENOENT || rc == -ESTALE;
 	if (rc < 0 && !gone && rc != -EPERM)
 		return rc;
-	if (node->dirty && (gone || node->dirtied == dirtied))
+	small_said(client, node, said, version, rc);
+	if (node->dirty && !node->small_dirty && !node->small_moved && (gone || node->dirtied == dirtied))
 		node_clean(client, node);
 	return 0;
 }
@@ -276,7 +283,8 @@ int attr_end_write(struct client *client, struct node *node)
 	publish_lock(client, node);
 	for (int i = 0; i < PUBLISH_TRIES_MAX && rc == 0; i++) {
 		/* Somebody may have begun to write while we waited for our turn: then it ends another time. */
-		bool ends = node->writers == 0 && node->writers_opening == 0 && node->writes_running == 0 && !node->giving && !node->truncating;
+		bool used = node->writers > 0 || node->writers_opening > 0 || node->writes_running > 0 || node->giving || node->truncating;
+		bool ends = !used && !(node->small_moved && unstable_has(client, node->ino));
 		uint64_t stale_before = client->counters.stale_sizes;
 		if (ends)
 			rc = publish_once(client, NULL, node, true);
@@ -309,7 +317,7 @@ static void publish_child(void *arg)
 	fanout_child_done(job->fanout, first);
 }
 
-int attr_publish_all(struct client *client, struct client_op *op)
+static int publish_many(struct client *client, struct client_op *op, bool (*pick)(const struct client *client, const struct node *node))
 {
 	size_t count = 0, next = 0;
 	list_for_each(at, &client->dirty_nodes)
@@ -319,9 +327,14 @@ int attr_publish_all(struct client *client, struct client_op *op)
 	CLEANUP(free_p) struct node **nodes = mem_alloc(count * sizeof(struct node *));
 	count = 0;
 	list_for_each(at, &client->dirty_nodes) {
-		nodes[count] = CONTAINER_OF(at, struct node, dirty_link);
-		nodes[count++]->users++;
+		struct node *node = CONTAINER_OF(at, struct node, dirty_link);
+		if (!pick(client, node))
+			continue;
+		nodes[count++] = node;
+		node->users++;
 	}
+	if (count == 0)
+		return 0;
 	struct fanout fanout;
 	fanout_begin(&fanout, client);
 	struct publish_job job = {&fanout, op, nodes, &next, count};
@@ -330,18 +343,51 @@ int attr_publish_all(struct client *client, struct client_op *op)
 	return fanout_wait(&fanout);
 }
 
+static bool pick_all(const struct client *client, const struct node *node)
+{
+	(void)client;
+	(void)node;
+	return true;
+}
+
+int attr_publish_all(struct client *client, struct client_op *op)
+{
+	return publish_many(client, op, pick_all);
+}
+
+/* Who may write alone is asked for the size, and tells it when the data is stable; only what lives with the inode waits for nothing else. */
+static bool pick_due(const struct client *client, const struct node *node)
+{
+	if (node->lease.data_mode != LEASE_PW)
+		return true;
+	if (node->small_moved)
+		return !unstable_has(client, node->ino); /* until that is told, what the MDT has counts */
+	return node->data_place == DATA_INLINE && node->small_dirty && node->dirty_since_ns + SMALL_AGE_NS <= env_now_ns(client->env);
+}
+
 void attr_publisher_task(void *arg)
 {
 	struct client *client = arg;
 	while (!client->ended) {
 		session_nap(client, PUBLISH_PERIOD_NS);
 		if (client->joined && !client->ended)
-			(void)attr_publish_all(client, NULL); /* what failed stays dirty */
+			(void)publish_many(client, NULL, pick_due); /* what failed stays dirty */
 	}
 	session_daemon_done(client);
 }
 
 /* ---- changing ---------------------------------------------------------------------------------------------------- */
+
+/* Of data that lives with the inode the MDT cuts off what it knows. */
+static int truncate_publish(struct client *client, struct client_op *op, struct node *node)
+{
+	int rc = node->small_in_objects ? small_move(client, op, node) : 0;
+	if (rc == 0 && node->small_moved)
+		rc = unstable_commit_ino(client, op, node->ino);
+	for (int i = 0; i < PUBLISH_TRIES_MAX && rc == 0 && (node->small_dirty || node->small_moved); i++)
+		rc = publish_once(client, op, node, false);
+	return rc;
+}
 
 int attr_truncate_begin(struct client *client, struct client_op *op, struct node *node)
 {
@@ -358,7 +404,12 @@ int attr_truncate_begin(struct client *client, struct client_op *op, struct node
 		return rc;
 	}
 	publish_lock(client, node);
-	return 0;
+	rc = truncate_publish(client, op, node);
+	if (rc < 0) {
+		node->truncating = false;
+		publish_unlock(node);
+	}
+	return rc;
 }
 
 void attr_truncate_end(struct client *client, struct node *node, const struct attr *attr)
@@ -371,6 +422,7 @@ void attr_truncate_end(struct client *client, struct node *node, const struct at
 		node->size_bytes = attr->size_bytes;
 		node->blocks = attr->blocks;
 		node->mtime_ns = attr->mtime_ns;
+		small_truncated(client, node);
 	}
 	node->truncating = false;
 	publish_unlock(node);
@@ -414,10 +466,14 @@ int client_setattr(struct client *client, struct client_op *op, struct ino ino, 
 			attr_truncate_end(client, node, rc == 0 ? &rep.attr : NULL);
 		}
 	} else if (mtime) {
-		rc = attr_publish(client, op, node); /* a later publication must not bring the mtime of earlier writes */
+		/* A later publication must not bring the mtime of earlier writes. While nobody else may write, data and size need not go first. */
+		rc = node->lease.data_mode != LEASE_PW ? attr_publish(client, op, node) : 0;
 		if (rc == 0) {
 			publish_lock(client, node);
+			uint64_t dirtied = node->dirtied;
 			rc = setattr_locked(client, op, node, set, &rep);
+			if (rc == 0 && node->dirtied == dirtied)
+				node->mtime_ns = 0;
 			publish_unlock(node);
 		}
 	} else {

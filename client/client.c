@@ -39,6 +39,7 @@ static void init_containers(struct client *client)
 	list_init(&client->leased_nodes);
 	list_init(&client->writing_nodes);
 	list_init(&client->lock_owners);
+	list_init(&client->small_nodes);
 	list_init(&client->lease_tombs);
 	list_init(&client->lease_calls);
 	map_init(&client->nodes);

@@ -214,6 +214,7 @@ struct client_counters {
 	uint64_t reads_held;          /* until a lease was given back: their range was done */
 	uint64_t epochs, timeouts_run_down; /* how entries were taken from the kernel */
 	uint64_t leases_returned;     /* unused ones */
+	uint64_t small_moved;         /* files that outgrew their inode */
 	uint64_t opens_told;          /* files opened without a call that the MDT had to know of */
 	uint64_t locks_reclaimed;     /* ranges told to a restarted MDT */
 	uint64_t locks_granted_late;  /* grants of requests that nobody waited for any more: given back */

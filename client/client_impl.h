@@ -110,6 +110,17 @@ struct node {
 	bool getting;               /* a task asks for a data lease */
 	int get_rc;                 /* of the last one */
 	uint64_t get_count;         /* counts ended ones */
+	/* data that lives with the inode (small.c) */
+	uint8_t data_place;         /* enum data_place; known only while our lease lets us cache data */
+	uint8_t *small;             /* owned: all of it */
+	uint32_t small_len, small_capacity;
+	struct list_node small_link; /* client.small_nodes, if small is not NULL */
+	uint64_t small_version;     /* counts what changed it */
+	bool small_dirty;           /* the MDT does not have it */
+	uint64_t small_told;        /* number of the recall whose answer had it, or said that it has moved; 0: none */
+	bool small_moving;          /* a task moves it to the objects */
+	bool small_in_objects;      /* such a task has failed: something may be there, so that it must move before it changes */
+	bool small_moved;           /* it is in the objects, and the MDT has not been told */
 	uint32_t local_opens;       /* files opened without a call */
 	bool removed;               /* its last name may be gone: then the MDT keeps it for us until we say that we forget it */
 	uint64_t told_handle;       /* under which the MDT was told of them; 0: was not */
@@ -119,7 +130,8 @@ struct node {
 	struct list_node dirty_link;
 	uint64_t size_bytes, blocks;
 	uint32_t size_gen;
-	int64_t mtime_ns;
+	int64_t mtime_ns;           /* 0 while dirty: not of our writes, the MDT knows it */
+	uint64_t dirty_since_ns;
 	uint64_t dirtied;           /* counts writes: a publication that was overtaken leaves it dirty */
 	uint32_t writes_running, reads_running; /* reads: that fill no pages */
 	uint32_t reads_cached;      /* of these, those by a lease with which nobody else changes the file: they ask no MDT */
@@ -171,6 +183,8 @@ struct client {
 	size_t return_count, return_capacity;
 	bool no_epochs;             /* this kernel cannot be told to ask for all entries anew */
 	size_t name_count;          /* in all directories' caches */
+	struct list small_nodes;    /* node.small_link, the longest here first */
+	uint64_t small_bytes;       /* of their memory */
 	int64_t mdt_offset_ns;      /* MDT time minus our clock since boot, which nobody sets: our time of day may jump */
 	bool joined, rejoining, refreshing;
 	bool stopping;              /* no new work of applications */
@@ -372,6 +386,8 @@ void unstable_object_put(struct client *client, struct uobject *object);
 /* Make everything written to the inode so far stable. Parks. 0 or the first error, which is also left at the node. */
 int unstable_commit_ino(struct client *client, struct client_op *op, struct ino ino);
 int unstable_commit_all(struct client *client, struct client_op *op);
+/* Is there anything of the inode that is not stable? */
+bool unstable_has(const struct client *client, struct ino ino);
 /* Wait until there is room for len more. Parks. */
 int unstable_reserve(struct client *client, struct client_op *op, uint32_t len);
 void unstable_drop_all(struct client *client);
@@ -382,6 +398,32 @@ void unstable_free_all(struct client *client);
 /* Send again what `target` held under another verifier. Parks. */
 int unstable_replay(struct client *client, struct target *target);
 void unstable_committer_task(void *arg);
+
+/* ---- small.c: data that lives with its inode ------------------------------------------------------------------- */
+enum { SMALL_BYTES_MAX = WIRE_BLOB_BYTES_MAX };
+/* After lease_take, what the same answer said of the data (enum data_place). Does not park. */
+void small_take(struct client *client, struct node *node, const struct lease *lease, uint8_t has_data, struct blob data);
+/* What a recall says of the data, for reads that must be answered before it is. True: small_lease_lost follows. Does not park. */
+bool small_lend(struct client *client, struct node *node, uint8_t has_data, struct blob data);
+/* We may not cache data any more. What the MDT does not have stays until it was told. */
+void small_lease_lost(struct client *client, struct node *node);
+void small_free(struct client *client, struct node *node);
+/* What is not saved never will be: the next fsync or close tells. */
+void small_lose(struct client *client, struct node *node);
+/* data_place is DATA_INLINE, the size is known. Bytes read, 0 behind the end. Does not park. */
+int64_t small_read(const struct node *node, uint64_t offset, uint8_t *ret_data, size_t len);
+/* 1: it is done, in memory. 0: it goes to the objects, where all the data is now. Parks, as a running write. */
+int small_write(struct client *client, struct client_op *op, struct node *node, uint64_t offset, const uint8_t *data, size_t len);
+/* To the objects with it. Parks, as a running write. */
+int small_move(struct client *client, struct client_op *op, struct node *node);
+/* Is there something to tell of a time when we had a lease? A new one counts only afterwards. */
+bool small_is_pending(const struct node *node);
+/* What a message that tells the size says of the data, by enum size_flags; *ret_data is in arena. */
+uint8_t small_say(struct client *client, const struct node *node, struct arena *arena, struct blob *ret_data);
+/* That message is answered. version: node->small_version when it went out. */
+void small_said(struct client *client, struct node *node, uint8_t said, uint64_t version, int rc);
+/* The file has been cut off, or made longer, to node->size_bytes. */
+void small_truncated(struct client *client, struct node *node);
 
 /* ---- data.c ---------------------------------------------------------------------------------------------------- */
 /* Child tasks of one task, which waits for all of them. */
@@ -396,6 +438,8 @@ void fanout_begin(struct fanout *fanout, struct client *client);
 void fanout_spawn(struct fanout *fanout, const char *name, void (*fn)(void *arg), void *arg);
 void fanout_child_done(struct fanout *fanout, int rc);
 int fanout_wait(struct fanout *fanout);
+/* Write to the objects, as unstable data; len fits into one message. Parks, as a running write. */
+int data_write_through(struct client *client, struct client_op *op, struct node *node, uint64_t offset, const uint8_t *data, size_t len);
 
 /* ---- vxattr.c -------------------------------------------------------------------------------------------------- */
 bool vxattr_is(struct str name);

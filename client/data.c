@@ -44,7 +44,7 @@ struct transfer {
 	struct client *client;
 	struct client_op *op;
 	struct node *node;
-	struct client_buf *buf;
+	struct client_buf *buf; /* NULL: data is not registered memory, and fits into one message */
 	uint8_t *data;          /* in buf: where file offset `offset` lies */
 	uint64_t offset;
 	size_t len;
@@ -87,7 +87,7 @@ static int write_piece(struct transfer *transfer, const struct layout_piece *pie
 		.crc = crc32c(0, data, len),
 		.mtime_ns = transfer->mtime_ns,
 	};
-	bool by_rma = !fits_inline(client, len);
+	bool by_rma = transfer->buf != NULL && !fits_inline(client, len);
 	if (by_rma)
 		req.source = describe(client, data, len);
 	else
@@ -197,6 +197,21 @@ static int do_transfer(struct transfer *transfer)
 	return fail(EIO);
 }
 
+int data_write_through(struct client *client, struct client_op *op, struct node *node, uint64_t offset, const uint8_t *data, size_t len)
+{
+	struct transfer transfer = {
+		.client = client,
+		.op = op,
+		.node = node,
+		.data = (uint8_t *)data, /* only read */
+		.offset = offset,
+		.len = len,
+		.mtime_ns = node->mtime_ns,
+		.writes = true,
+	};
+	return do_transfer(&transfer);
+}
+
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 /* How long a read is, whose objects ended early: past an object's end there are zeros or nothing, and only the size tells.
@@ -244,6 +259,8 @@ static int64_t read_leased(struct transfer *transfer)
 	bool ours = node_size_is_ours(node), known = node->size_known;
 	uint64_t size_bytes = node->size_bytes;
 	uint32_t gen = node->size_gen;
+	if (node->data_place == DATA_INLINE)
+		return small_read(node, transfer->offset, transfer->data, transfer->len);
 	int rc = do_transfer(transfer);
 	if (rc < 0)
 		return rc;
@@ -388,7 +405,11 @@ int64_t client_write(struct client *client, struct client_op *op, struct client_
 	if (offset > INT64_MAX || len > INT64_MAX - offset)
 		rc = fail(EFBIG);
 	else
+		rc = small_write(client, op, file->node, offset, data, len);
+	if (rc == 0)
 		rc = do_transfer(&transfer);
+	else if (rc > 0)
+		rc = 0;
 	if (rc == 0 && file->lost)
 		rc = fail(EIO); /* evicted meanwhile: the data went with the rest */
 	if (rc == 0)

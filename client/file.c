@@ -46,20 +46,29 @@ static void file_register(struct client_file *file, struct node *node)
 		node->writers++;
 }
 
+/* What an open's answer brought, and what was when it was asked for. */
+struct opened {
+	const struct attr *attr;
+	const struct lease *lease;
+	struct blob layout, data;
+	uint8_t has_data; /* enum data_place */
+	uint64_t asked, boot_before, client_before;
+};
+
 /* After the reply: layout, attributes, and what a restart of the MDT in between may have made it forget. Parks. */
-static int file_opened(struct client *client, struct client_op *op, struct client_file *file, struct blob layout,
-		       const struct attr *attr, const struct lease *lease, uint64_t asked, uint64_t boot_before,
-		       uint64_t client_before, struct client_entry *ret_entry)
+static int file_opened(struct client *client, struct client_op *op, struct client_file *file, const struct opened *opened,
+		       struct client_entry *ret_entry)
 {
 	struct node *node = file->node;
-	if (client->identity.client != client_before)
+	if (client->identity.client != opened->client_before)
 		file->lost = true; /* evicted while the answer was on its way */
-	int rc = node_set_layout(node, layout);
-	if (rc == 0)
-		lease_take(client, node, lease, attr, asked);
-	if (rc == 0)
-		rc = attr_to_entry(client, op, *attr, ret_entry);
-	if (!file->lost && session_target_boot(client, TARGET_MDT, cmap_mdt_of(client->map, node->ino)) != boot_before)
+	int rc = node_set_layout(node, opened->layout);
+	if (rc == 0) {
+		lease_take(client, node, opened->lease, opened->attr, opened->asked);
+		small_take(client, node, opened->lease, opened->has_data, opened->data);
+		rc = attr_to_entry(client, op, *opened->attr, ret_entry);
+	}
+	if (!file->lost && session_target_boot(client, TARGET_MDT, cmap_mdt_of(client->map, node->ino)) != opened->boot_before)
 		recover_reclaim_file(client, file);
 	return rc;
 }
@@ -128,7 +137,8 @@ int client_open(struct client *client, struct client_op *op, struct ino ino, uin
 	open_end(node, flags);
 	file_register(file, node);
 	struct client_entry entry;
-	rc = file_opened(client, op, file, rep.layout, &rep.attr, &rep.lease, asked, boot, id, &entry);
+	struct opened opened = {&rep.attr, &rep.lease, rep.layout, rep.data, rep.has_data, asked, boot, id};
+	rc = file_opened(client, op, file, &opened, &entry);
 	if (rc < 0) {
 		client_release(client, file);
 		return rc;
@@ -177,7 +187,8 @@ int client_create(struct client *client, struct client_op *op, struct ino parent
 	if (!rep.created && (flags & OPEN_TRUNC) != 0)
 		asked = lease_change_end(client, node, lease_change_begin(client, node));
 	file_register(file, node);
-	rc = file_opened(client, op, file, rep.layout, &rep.attr, &rep.lease, asked, boot, id, ret_entry);
+	struct opened opened = {&rep.attr, &rep.lease, rep.layout, rep.data, rep.has_data, asked, boot, id};
+	rc = file_opened(client, op, file, &opened, ret_entry);
 	if (rc == 0) {
 		node_count_lookup(client, rep.attr.ino);
 		ret_entry->entry_ttl_ns = names_entry_ttl_ns(client, dir);
@@ -212,7 +223,8 @@ int client_tmpfile(struct client *client, struct client_op *op, struct ino paren
 		return rc;
 	}
 	file_register(file, node_get(client, rep.attr.ino));
-	rc = file_opened(client, op, file, rep.layout, &rep.attr, &rep.lease, asked, boot, id, ret_entry);
+	struct opened opened = {&rep.attr, &rep.lease, rep.layout, (struct blob){0}, rep.has_data, asked, boot, id};
+	rc = file_opened(client, op, file, &opened, ret_entry);
 	if (rc < 0) {
 		client_release(client, file);
 		return rc;
@@ -257,10 +269,12 @@ static void close_publishing(struct closing *closing)
 		wait_for_change(client, node);
 	node->publishing = true;
 	uint64_t dirtied = node->dirtied;
-	int rc = send_close(closing, node->dirty ? SIZE_VALID : 0); /* the right to write ends later, when all is stable: see lease_data.c */
+	/* The right to write ends later, when all is stable (see lease_data.c); while nobody else may write, the size is told together with the data. */
+	bool tells = node->dirty && node->lease.data_mode != LEASE_PW && !small_is_pending(node);
+	int rc = send_close(closing, tells ? SIZE_VALID : 0);
 	bool stale = rc == -ERR_stale_layout;
 	bool gone = rc == -ENOENT || rc == -ESTALE;
-	if (node->dirty && (gone || (rc == 0 && node->dirtied == dirtied)))
+	if (node->dirty && (gone || (rc == 0 && tells && node->dirtied == dirtied)))
 		node_clean(client, node);
 	node->publishing = false;
 	waitq_wake_all(&node->changed);

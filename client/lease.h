@@ -44,14 +44,16 @@ void lease_data_leave(struct client *client, struct client_op *op, struct node *
  * inode has changed: from then on the kernel takes a short answer to an older read for zeros up to the size that it knew, and not for the end
  * of the file (fuse_short_read). Those that wait for a lease must be able to go on without: see lease_data.c. Parks. */
 void lease_wait_for_fills(struct client *client, struct node *node, uint64_t deadline_ns);
+/* Is there one that waits and does not know where the data is? */
+bool lease_fills_need_data(const struct node *node);
 /* After a write by this mount: pages that were read meanwhile may be older. Parks. */
 void lease_drop_own_pages(struct client *client, struct node *node, uint64_t offset, uint64_t len);
 /* Files that nobody here writes any more: what was written becomes stable, the right to write is given back. A periodic task. */
 void lease_settler_task(void *arg);
 
 /* ---- recalls and the end --------------------------------------------------------------------------------------- */
-/* Requests of an MDT. Parks. */
-int lease_serve_recall(struct client *client, const struct lease_recall_req *req, struct lease_recall_rep *rep);
+/* Requests of an MDT; what the answer refers to is in arena. Parks. */
+int lease_serve_recall(struct client *client, struct arena *arena, const struct lease_recall_req *req, struct lease_recall_rep *rep);
 int lease_serve_glimpse(struct client *client, const struct glimpse_req *req, struct glimpse_rep *rep);
 /* Nothing is held any more, and the kernel is told in the background. What was recalled stays recalled. Does not park. */
 void lease_drop_all(struct client *client);
@@ -61,6 +63,8 @@ void lease_count_anew(struct client *client);
 void lease_known(struct client *client, struct node *node, uint64_t number);
 /* The inode may have lost its last name by our hand: then the MDT keeps it until we say that our kernel has forgotten it. Does not park. */
 void lease_removed(struct client *client, struct ino ino);
+/* The kernel's pages and the right to the data go, in the background, unasked. Does not park. */
+void lease_give_up(struct client *client, struct node *node);
 /* The node goes: its lease is returned in the background. Does not park. */
 void lease_forget(struct client *client, struct node *node);
 /* After a restart of the MDT: say what we hold. Parks. */

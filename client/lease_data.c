@@ -31,6 +31,11 @@ static int get_lease(struct get *get)
 	struct node *node = get->node;
 	CLEANUP(arena_fini) struct arena arena;
 	arena_init(&arena);
+	if (small_is_pending(node)) {
+		int rc = attr_publish(client, NULL, node);
+		if (rc < 0)
+			return rc;
+	}
 	struct lease_get_req req = {.ino = node->ino, .mode = get->mode, .through_ok = get->through_ok};
 	struct lease_get_rep rep;
 	uint64_t asked = lease_asked(client);
@@ -39,6 +44,7 @@ static int get_lease(struct get *get)
 		return rc;
 	lease_take(client, node, &rep.lease, &rep.attr, asked);
 	node_merge_attr(client, node, &rep.attr);
+	small_take(client, node, &rep.lease, rep.has_data, rep.data);
 	return rep.layout.len > 0 ? node_set_layout(node, rep.layout) : 0;
 }
 
@@ -80,6 +86,11 @@ static uint8_t mode_wanted(const struct node *node, enum lease_need need)
 static bool is_enough(const struct node *node, enum lease_need need)
 {
 	uint8_t held = node->lease.data_mode;
+	bool reads = need == NEED_READ || need == NEED_FILL;
+	if (lease_caches(held) && node->data_place == DATA_PLACE_UNKNOWN)
+		return false; /* it may live with the inode */
+	if (node->data_place == DATA_INLINE && reads && !node->size_known)
+		return false;
 	switch (need) {
 	case NEED_READ:
 		return held != LEASE_NONE;
@@ -92,6 +103,22 @@ static bool is_enough(const struct node *node, enum lease_need need)
 	}
 }
 
+/* What goes through goes to the objects. */
+static bool place_is_known(const struct node *node)
+{
+	return node->data_place != DATA_PLACE_UNKNOWN || node->lease.data_mode == LEASE_CR || node->lease.data_mode == LEASE_CW;
+}
+
+bool lease_fills_need_data(const struct node *node)
+{
+	if (place_is_known(node))
+		return false;
+	list_for_each(at, &node->fills)
+		if (!CONTAINER_OF(at, struct client_op, fill_link)->filling)
+			return true;
+	return false;
+}
+
 /* May it go on although something is being given back? Its pages are locked: whoever gives back waits for it, or has dropped them all for good. */
 static bool goes_on_while_giving(const struct node *node, enum lease_need need)
 {
@@ -99,10 +126,10 @@ static bool goes_on_while_giving(const struct node *node, enum lease_need need)
 		return node->giving;
 	if (need != NEED_FILL)
 		return false;
-	if (node->giving && !node->fills_held && (lease_caches(node->lease.data_mode) || node->dropping))
-		return true;
+	if (node->giving && !node->fills_held && (lease_caches(node->lease.data_mode) || node->dropping) && place_is_known(node))
+		return true; /* else it has brought no page under this lease, and nobody waits for it */
 	/* Until the recall is answered, the file is as the attributes say that are being given back. */
-	return node->giving_attr > 0 && node->size_known && !node->truncating;
+	return node->giving_attr > 0 && node->size_known && !node->truncating && place_is_known(node);
 }
 
 static int wait_for_lease(struct client *client, struct client_op *op, struct node *node)

@@ -110,13 +110,20 @@ static void wait_for_io(struct client *client, struct node *node)
 		(void)waitq_wait(&node->changed, client_loop(client), UINT64_MAX); /* the last of them wakes us */
 }
 
+/* Of data that lives with the inode nothing is kept that would go through to the objects. */
+static uint8_t kept_of(const struct node *node)
+{
+	uint8_t kept = lease_kept(node->lease.data_mode, node->giving_keep);
+	return node->data_place == DATA_INLINE && !lease_caches(kept) ? LEASE_NONE : kept;
+}
+
 static void give_task(void *arg)
 {
 	struct node *node = arg;
 	struct client *client = node->giving_client;
 	uint64_t client_id = client->identity.client;
 	bool wrote = lease_writes(node->lease.data_mode);
-	uint8_t left = lease_kept(node->lease.data_mode, node->giving_keep);
+	uint8_t left = kept_of(node);
 	struct task *self = task_current(client_loop(client));
 	task_set_step(self, "give", "writes");
 	wait_for_io(client, node);
@@ -127,8 +134,9 @@ static void give_task(void *arg)
 	}
 	task_set_step(self, "give", "commit");
 	int rc = wrote ? unstable_commit_ino(client, NULL, node->ino) : 0;
+	/* Data that an OST will never take was told as lost. */
 	if (client->identity.client == client_id && (rc == 0 || !(rc == -ERR_aborted || rc == -ERR_evicted)))
-		lease_set_data_mode(client, node, lease_kept(node->lease.data_mode, node->giving_keep)); /* data that an OST will never take was told as lost */
+		lease_set_data_mode(client, node, kept_of(node));
 	node->giving = false;
 	node->fills_held = false;
 	waitq_wake_all(&node->changed);
@@ -146,6 +154,12 @@ static void give_start(struct client *client, struct node *node, uint8_t keep)
 	client->counters.recalls_crossed_read += node->reads_filling > 0;
 	waitq_wake_all(&node->changed); /* reads that wait for a better lease go on under this one */
 	session_spawn(client, "give", give_task, node);
+}
+
+void lease_give_up(struct client *client, struct node *node)
+{
+	if (!node->giving)
+		give_start(client, node, LEASE_NONE);
 }
 
 /* 0, or ERR_in_progress when it takes longer. Parks. */
@@ -243,15 +257,26 @@ static void fill_size(const struct node *node, uint8_t *ret_flags, uint32_t *ret
 }
 
 /* One of this mount's, done at the MDT, whose answer is still on its way. Reads that must go on now need to know. */
-static void take_truncation(struct node *node, const struct lease_recall_req *req)
+static void take_truncation(struct client *client, struct node *node, const struct lease_recall_req *req)
 {
 	if (!node->size_known || req->size_gen <= node->size_gen)
 		return;
 	node->size_gen = req->size_gen;
 	node->size_bytes = req->size_bytes;
+	small_truncated(client, node);
 }
 
-int lease_serve_recall(struct client *client, const struct lease_recall_req *req, struct lease_recall_rep *rep)
+static void fill_answer(struct client *client, struct node *node, uint64_t number, struct arena *arena, struct lease_recall_rep *rep)
+{
+	fill_size(node, &rep->flags, &rep->size_gen, &rep->size_bytes, &rep->mtime_ns, &rep->blocks);
+	if ((rep->flags & SIZE_VALID) == 0)
+		return;
+	rep->flags |= small_say(client, node, arena, &rep->data);
+	if (rep->flags & (SIZE_INLINE | SIZE_OUTLINE))
+		node->small_told = number;
+}
+
+int lease_serve_recall(struct client *client, struct arena *arena, const struct lease_recall_req *req, struct lease_recall_rep *rep)
 {
 	uint64_t deadline_ns = env_now_ns(client->env) + ANSWER_WITHIN_NS;
 	struct node *node = node_find(client, req->ino);
@@ -263,18 +288,26 @@ int lease_serve_recall(struct client *client, const struct lease_recall_req *req
 	rep->known = 1;
 	if (req->number < node->lease.number)
 		return 0; /* a copy of an old one: what it asked for was given back long ago */
+	if (req->attr && req->has_data == DATA_PLACE_UNKNOWN && lease_fills_need_data(node)) {
+		rep->wants_data = 1;
+		return 0;
+	}
 	node->users++;
+	bool lent = small_lend(client, node, req->has_data, req->data);
 	node->removed = node->removed || req->last_name != 0;
 	lease_known(client, node, req->number);
 	node->recalled = max_u64(node->recalled, req->number);
-	take_truncation(node, req);
+	take_truncation(client, node, req);
 	/* Attributes first: from here on no open happens without a call. */
 	give_names(client, node, req->attr != 0, req->dir != 0, deadline_ns);
+	if (lent)
+		small_lease_lost(client, node);
 	int rc = give_data(client, node, req->data_keep, deadline_ns);
 	if (rc == 0) {
 		if (req->attr)
 			tell_opens(client, node, rep); /* without the lease nobody would ask before the file goes */
-		fill_size(node, &rep->flags, &rep->size_gen, &rep->size_bytes, &rep->mtime_ns, &rep->blocks);
+		if (req->data_keep != LEASE_PW) /* else the data is not stable, and its size a promise */
+			fill_answer(client, node, req->number, arena, rep);
 	}
 	node_put(client, node);
 	return rc;

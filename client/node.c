@@ -25,6 +25,7 @@ static struct node *find_or_add(struct client *client, struct ino ino)
 	list_node_init(&node->dirty_link);
 	list_node_init(&node->leased_link);
 	list_node_init(&node->writing_link);
+	list_node_init(&node->small_link);
 	waitq_init(&node->changed);
 	node->recalled = lease_tomb_of(client, ino);
 	map_insert(&client->nodes, &node->node, map_hash_u64(ino.v));
@@ -37,6 +38,7 @@ static void maybe_free(struct client *client, struct node *node)
 		return;
 	CHECK(list_is_empty(&node->files));
 	lease_forget(client, node);
+	small_free(client, node);
 	dircache_free(client, node);
 	map_remove(&client->nodes, &node->node);
 	mem_free(node->layout);
@@ -98,6 +100,7 @@ void node_mark_dirty(struct client *client, struct node *node)
 	if (node->dirty)
 		return;
 	node->dirty = true;
+	node->dirty_since_ns = env_now_ns(client->env);
 	list_push_back(&client->dirty_nodes, &node->dirty_link);
 }
 
@@ -158,7 +161,8 @@ void node_merge_attr(struct client *client, struct node *node, struct attr *attr
 		attr->size_gen = node->size_gen;
 		attr->size_bytes = node->size_bytes;
 		attr->blocks = node->blocks;
-		attr->mtime_ns = node->mtime_ns;
+		if (node->mtime_ns != 0)
+			attr->mtime_ns = node->mtime_ns;
 		return;
 	}
 	node->sole_writer = (attr->flags & ATTR_SIZE_AT_OBJECTS) == 0 || (attr->flags & ATTR_WRITERS_SELF) != 0;

@@ -7,7 +7,7 @@ int client_serve(void *ctx, struct rpc_call *call, const void *req, void *rep)
 	struct client *client = ctx;
 	switch (call->op->number) {
 	case OP_lease_recall:
-		return lease_serve_recall(client, req, rep);
+		return lease_serve_recall(client, &call->arena, req, rep);
 	case OP_lock_granted:
 		return lock_serve_granted(client, req);
 	case OP_glimpse:

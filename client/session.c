@@ -406,6 +406,7 @@ static void lose_files(struct client *client)
 		struct node *node = CONTAINER_OF(at, struct node, node);
 		list_for_each(link, &node->files)
 			CONTAINER_OF(link, struct client_file, node_link)->lost = true;
+		small_lose(client, node);
 		if (node->dirty) {
 			node->users++; /* node_clean may be what kept it */
 			node_clean(client, node);

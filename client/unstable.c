@@ -377,6 +377,14 @@ static int commit_many(struct client *client, struct client_op *op, struct ino i
 	return fanout_wait(&fanout);
 }
 
+bool unstable_has(const struct client *client, struct ino ino)
+{
+	list_for_each(at, &client->uobjects_by_age)
+		if (ino_eq(CONTAINER_OF(at, struct uobject, age_link)->ino, ino))
+			return true;
+	return false;
+}
+
 int unstable_commit_ino(struct client *client, struct client_op *op, struct ino ino)
 {
 	return commit_many(client, op, ino);

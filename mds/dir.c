@@ -175,6 +175,7 @@ void inode_destroy(struct operation *op, struct inode *inode)
 	lease_drop_inode(&op->mds->sessions, inode->ino); /* what is cached of it is asked for no more: numbers are never used again */
 	if (S_ISLNK(inode->mode))
 		op_erase(op, key_of(TABLE_symlink, inode->ino));
+	inline_drop(op, inode);
 	bool has_objects = (inode->flags & INODE_HAS_DATA) != 0 && inode->layout.len > 0;
 	if (has_objects || inode->xattr_count > 0) {
 		struct purge_record purge = {

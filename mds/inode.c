@@ -40,11 +40,13 @@ struct attr inode_attr(struct mds *mds, const struct inode *inode, uint64_t clie
 	struct file_state *file = file_find(&mds->sessions, inode->ino);
 	if (file == NULL || list_is_empty(&file->marks))
 		return attr;
-	attr.flags |= ATTR_SIZE_AT_OBJECTS | ATTR_WRITERS_SELF;
-	list_for_each(node, &file->marks) {
-		if (CONTAINER_OF(node, struct mark, link)->client != client)
-			attr.flags &= ~(uint32_t)ATTR_WRITERS_SELF;
-	}
+	bool others = false;
+	list_for_each(node, &file->marks)
+		others = others || CONTAINER_OF(node, struct mark, link)->client != client;
+	if (!others)
+		attr.flags |= ATTR_SIZE_AT_OBJECTS | ATTR_WRITERS_SELF;
+	else if ((inode->flags & INODE_INLINE) == 0) /* else nobody knows more, unless its writer is asked */
+		attr.flags |= ATTR_SIZE_AT_OBJECTS;
 	return attr;
 }
 
@@ -233,12 +235,15 @@ void inode_mark_writer(struct operation *op, struct inode *inode)
 	}
 }
 
-void inode_truncate(struct operation *op, struct inode *inode, uint64_t size_bytes)
+void inode_truncate(struct operation *op, struct inode *inode, uint64_t size_bytes, struct blob data)
 {
 	struct file_state *file = file_find(&op->mds->sessions, inode->ino);
 	bool writers = file != NULL && !list_is_empty(&file->marks);
+	bool in_objects = (inode->flags & INODE_HAS_DATA) != 0 && (inode->flags & INODE_INLINE) == 0;
 	/* While somebody may write, objects may be longer than the size that we know. */
-	bool cut = (inode->flags & INODE_HAS_DATA) != 0 && (writers || size_bytes < inode->size_bytes);
+	bool cut = in_objects && (writers || size_bytes < inode->size_bytes);
+	if ((inode->flags & INODE_INLINE) != 0 && data.len > size_bytes)
+		inline_store(op, inode, blob_of(data.ptr, size_bytes));
 	inode->size_bytes = size_bytes;
 	inode->blocks = min_u64(inode->blocks, (size_bytes + BLOCK_BYTES - 1) / BLOCK_BYTES);
 	inode->size_gen++;

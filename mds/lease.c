@@ -86,8 +86,11 @@ struct lease lease_grant(struct operation *op, const struct inode *inode, bool d
 		return (struct lease){0};
 	if (hold == NULL)
 		hold = hold_need(&mds->sessions, op->session, inode->ino);
+	bool alone = hold->data == LEASE_PW;
 	hold_set(hold, hold->attr || attr, hold->dir || dir, data != LEASE_NONE ? data : hold->data);
 	hold->number = ++op->session->grants;
+	if (data == LEASE_PW && !alone)
+		hold->alone_since = hold->number;
 	mds->counters.grants++;
 	return (struct lease){.number = hold->number, .attr_mode = hold->attr, .dir_mode = hold->dir, .data_mode = hold->data};
 }
@@ -115,6 +118,12 @@ static void hold_drop(struct mds *mds, struct hold *hold)
 	if (hold->file->orphan)
 		orphan_look(mds, ino);
 	hold_remove(&mds->sessions, hold);
+}
+
+bool lease_may_place(const struct operation *op, struct ino ino, uint64_t number)
+{
+	const struct hold *hold = hold_find(file_find(&op->mds->sessions, ino), op->client);
+	return hold != NULL && hold->data == LEASE_PW && number >= hold->alone_since;
 }
 
 /* ---- recalls --------------------------------------------------------------------------------------------------- */
@@ -154,6 +163,8 @@ static int recall_from(struct recall_one *one)
 	struct recall *recall = one->recall;
 	struct mds *mds = recall->op->mds;
 	uint64_t heard_ns = env_now_ns(mds->env);
+	struct blob data = {0};
+	uint8_t has_data = DATA_PLACE_UNKNOWN;
 	while (!mds->stopping && mds->txn.failed == 0) {
 		const struct hold *hold = hold_of(mds, one->client, recall->ino);
 		if (hold == NULL)
@@ -167,10 +178,19 @@ static int recall_from(struct recall_one *one)
 			.last_name = recall->change.last_name,
 			.size_gen = recall->inode->size_gen,
 			.size_bytes = recall->inode->size_bytes,
+			.has_data = has_data,
+			.data = data,
 		};
 		mds->counters.recalls++;
 		int rc = rpc_call_back(mds->rpc, one->client, OP_lease_recall, &req, &one->rep,
 				       &(struct rpc_args){.arena = &one->arena, .timeout_ns = RECALL_ATTEMPT_NS});
+		if (rc == 0 && one->rep.wants_data && has_data == DATA_PLACE_UNKNOWN) {
+			rc = inline_load(recall->op, recall->inode, &data);
+			if (rc < 0)
+				return rc;
+			has_data = (recall->inode->flags & INODE_INLINE) != 0 ? DATA_INLINE : DATA_AT_OBJECTS;
+			continue;
+		}
 		if (rc == 0) {
 			one->answered = true;
 			return 0;
@@ -200,14 +220,18 @@ static void recall_task(void *arg)
 		task_wake(recall->parent);
 }
 
-/* What the client has written is stable, and this long: into the inode. Does not park. */
-static void take_size(struct operation *op, struct inode *inode, const struct lease_recall_rep *rep)
+/* What the client has written is stable, or here, and this long: into the inode. What one says that had given it up before is old. Does not park. */
+static void take_size(struct operation *op, struct inode *inode, const struct hold *hold, const struct lease_recall_rep *rep)
 {
 	bool changed = false;
 	if ((rep->flags & SIZE_VALID) == 0 || !S_ISREG(inode->mode))
 		return;
 	/* A size of before a truncation is refused there, and rightly. */
-	if (inode_publish(op, inode, rep->size_gen, rep->size_bytes, rep->mtime_ns, rep->blocks, &changed) == 0 && changed)
+	if (inode_publish(op, inode, rep->size_gen, rep->size_bytes, rep->mtime_ns, rep->blocks, &changed) < 0)
+		return;
+	if (hold->data == LEASE_PW)
+		changed = inline_take(op, inode, rep->flags, rep->data) || changed;
+	if (changed)
 		op_save(op, inode);
 }
 
@@ -217,7 +241,7 @@ static void take_answer(struct operation *op, struct inode *inode, const struct 
 	struct hold *hold = hold_of(mds, one->client, inode->ino);
 	if (!one->answered || hold == NULL)
 		return;
-	take_size(op, inode, &one->rep);
+	take_size(op, inode, hold, &one->rep);
 	uint8_t left = lease_kept(hold->data, change->data_keep);
 	if (lease_writes(hold->data) && !lease_writes(left)) {
 		op_erase(op, key_writer(inode->ino, one->client));

@@ -28,6 +28,7 @@ struct hold {
 	uint64_t number;               /* of the last grant */
 	bool attr, dir;
 	uint8_t data;                  /* enum lease_mode */
+	uint64_t alone_since;          /* number of the grant since which it has LEASE_PW; 0: since before our start */
 };
 
 /* What an operation is about to do to an inode. */
@@ -54,6 +55,8 @@ struct lease_change lease_change_removal(const struct inode *inode);
 uint8_t lease_of_others(const struct operation *op, struct ino ino);
 /* The caller has said that it will not write any more: unless a newer grant is on its way to it. True: its mark may go. */
 bool lease_end_write(struct operation *op, struct ino ino, uint64_t number);
+/* May the caller say where the data is, by what it knew when `number` was its last grant? Only if it has had LEASE_PW since. */
+bool lease_may_place(const struct operation *op, struct ino ino, uint64_t number);
 /* Attributes as they are now, with the size from who holds LEASE_PW. Parks, under a gate. Errors: ERR_grace, ERR_not_ready. */
 int lease_attr(struct operation *op, const struct inode *inode, struct attr *ret_attr);
 /* Is the size known here, or must somebody be asked? */

@@ -200,12 +200,23 @@ void inode_set_acl(struct operation *op, struct inode *inode, bool is_default, s
 void inode_open(struct operation *op, struct inode *inode, uint64_t handle, uint32_t flags);
 /* The caller may write from here on: a mark that outlives a restart, and objects may exist. In the mutate step. */
 void inode_mark_writer(struct operation *op, struct inode *inode);
-/* In the mutate step: a new size with its intent; sets op->after if objects have to be cut. */
-void inode_truncate(struct operation *op, struct inode *inode, uint64_t size_bytes);
+/* In the mutate step: a new size with its intent; sets op->after if objects have to be cut. data: inline_load's. */
+void inode_truncate(struct operation *op, struct inode *inode, uint64_t size_bytes, struct blob data);
 /* Take over a published size. ERR_stale_layout: it is of before a truncation. Says whether anything
  * changed. */
 int inode_publish(struct operation *op, struct inode *inode, uint32_t size_gen, uint64_t size_bytes, int64_t mtime_ns,
 		  uint64_t blocks, bool *ret_changed);
+
+/* ---- data that lives with the inode (inline.c) ---------------------------------------------------------------- */
+/* A copy of the data; empty if it is elsewhere. Parks. Errors: ERR_corrupt. */
+int inline_load(struct operation *op, const struct inode *inode, struct blob *ret_data);
+/* In the mutate step; the caller saves the inode. */
+void inline_store(struct operation *op, struct inode *inode, struct blob data);
+void inline_drop(struct operation *op, struct inode *inode);
+/* What its writer says by enum size_flags of where the data is now. Says whether anything changed. */
+bool inline_take(struct operation *op, struct inode *inode, uint8_t size_flags, struct blob data);
+/* What an answer with this lease says of the data (enum data_place). fresh: the caller could not write before. */
+uint8_t inline_answer(const struct inode *inode, const struct lease *lease, bool fresh, struct blob data, struct blob *ret_data);
 
 /* ---- objects (objects.c) -------------------------------------------------------------------------------------- */
 /* Cut every object off at the inode's size and make the intent's end durable. Parks, until it is done. */

@@ -94,15 +94,12 @@ static void cut_task(void *arg)
 	fan_done(cut->fan, rc == -ENOENT ? 0 : rc);
 }
 
-int objects_truncate(struct operation *op)
+/* Parks, until all are cut. */
+static int cut_objects(struct operation *op, const struct inode *inode, uint64_t size_bytes)
 {
 	struct mds *mds = op->mds;
-	const struct inode *inode = op->after_inode;
 	struct layout *layout = arena_alloc(op->arena, sizeof(*layout));
-	op_step(op, "objects");
-	int rc = txn_wait(&mds->txn, op->seen); /* the intent first */
-	if (rc == 0)
-		rc = layout_decode(inode->layout, layout);
+	int rc = layout_decode(inode->layout, layout);
 	if (rc < 0)
 		return rc;
 	struct fan fan = {.mds = mds, .parent = op->task};
@@ -116,14 +113,24 @@ int objects_truncate(struct operation *op)
 			.component = object.component,
 			.stripe = object.stripe,
 			.layout_gen = inode->layout_gen,
-			.offset = layout_object_size(layout, object.component, object.stripe, inode->size_bytes),
+			.offset = layout_object_size(layout, object.component, object.stripe, size_bytes),
 			.len = UINT64_MAX,
 			.mtime_ns = inode->mtime_ns,
 		};
 		fan.running++;
 		task_spawn(mds->env->loop, "cut", cut_task, cut);
 	}
-	rc = fan_wait(&fan);
+	return fan_wait(&fan);
+}
+
+int objects_truncate(struct operation *op)
+{
+	struct mds *mds = op->mds;
+	const struct inode *inode = op->after_inode;
+	op_step(op, "objects");
+	int rc = txn_wait(&mds->txn, op->seen); /* the intent first */
+	if (rc == 0)
+		rc = cut_objects(op, inode, inode->size_bytes);
 	if (rc < 0)
 		return rc; /* the intent stays: the next start, or a truncation to come, does it */
 	mds->counters.truncates_cut++;
@@ -256,7 +263,10 @@ static int resolve_once(struct operation *op, struct ino ino, uint64_t client)
 	int rc = op_gates(op, &(struct gate_want){ino, GATE_EXCLUSIVE}, 1);
 	if (rc == 0)
 		rc = op_inode(op, ino, &inode);
-	if (rc == 0 && inode->layout.len > 0)
+	/* What lives with the inode is whole there. The writer that is gone may have begun to move it to the objects: then they hold what nobody has seen. */
+	if (rc == 0 && (inode->flags & INODE_INLINE) != 0)
+		rc = cut_objects(op, inode, 0);
+	else if (rc == 0 && inode->layout.len > 0)
 		rc = ask_objects(op, inode, &sum);
 	if (rc < 0 && rc != -ESTALE)
 		return rc;
@@ -266,7 +276,7 @@ static int resolve_once(struct operation *op, struct ino ino, uint64_t client)
 	op_erase(op, key_writer(ino, client));
 	mark_remove(&mds->sessions, ino, client);
 	bool changed = false;
-	if (rc == 0)
+	if (rc == 0 && (inode->flags & INODE_INLINE) == 0)
 		rc = inode_publish(op, inode, inode->size_gen, sum.size_bytes, sum.mtime_ns, sum.allocated_bytes / BLOCK_BYTES, &changed);
 	if (changed)
 		op_save(op, inode);

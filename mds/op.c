@@ -294,6 +294,19 @@ static struct lease *rep_lease(uint16_t number, void *rep)
 	}
 }
 
+/* Where the reply's data stands, which comes with a grant only; NULL: it has none. */
+static struct blob *rep_data(uint16_t number, void *rep)
+{
+	switch (number) {
+	case OP_create:
+		return &((struct create_rep *)rep)->data;
+	case OP_open:
+		return &((struct open_rep *)rep)->data;
+	default:
+		return NULL;
+	}
+}
+
 /* Keep the answer, in the batch of the mutation. What changed nothing (a failure, an open to read) is kept in memory only: a copy that is
  * under way dies with this boot's connections, and whoever never got the answer may as well get another one. */
 static void record(struct operation *op, struct reply *reply, int rc, void *rep)
@@ -304,12 +317,17 @@ static void record(struct operation *op, struct reply *reply, int rc, void *rep)
 	struct lease grant = granted != NULL ? *granted : none;
 	if (granted != NULL)
 		*granted = none;
+	struct blob *data = rc == 0 ? rep_data(op->call->op->number, rep) : NULL, data_here = data != NULL ? *data : (struct blob){0};
+	if (data != NULL)
+		*data = (struct blob){0};
 	struct wire_out body = wire_out(mds->scratch, NET_MSG_BYTES_MAX);
 	if (rc == 0)
 		proto_encode(&op->call->op->rep, op->call->frame.version, rep, &body);
 	CHECK(body.err == 0);
 	if (granted != NULL)
 		*granted = grant;
+	if (data != NULL)
+		*data = data_here;
 	struct reply_record value = {
 		.op = op->call->op->number,
 		.status = err_to_wire(rc),

@@ -9,7 +9,7 @@ T(dentry, 'D', "dir, hash56", "every entry of the directory whose name has that 
 T(backptr, 'B', "ino, dir, cookie", "the name of one link")
 T(xattr, 'X', "ino, name", "value of an extended attribute")
 T(symlink, 'S', "ino", "target of a symbolic link")
-T(inline, 'L', "ino", "data of a small file (reserved)")
+T(inline, 'L', "ino", "data of a small file")
 T(orphan, 'O', "ino", "without a name, but open")
 T(purge, 'P', "ino", "gone: objects and extended attributes still to be destroyed")
 T(truncate, 'T', "ino", "objects still to be cut off at the new size")

@@ -63,6 +63,7 @@ void key_to_text(struct blob key, char ret_text[KEY_TEXT_BYTES]);
 enum inode_flags {
 	INODE_HAS_DATA = 1, /* was opened for writing, so that objects may exist */
 	INODE_LINKABLE = 2, /* made without a name, and may get its first one */
+	INODE_INLINE = 4,   /* its data is in TABLE_inline; what its objects may hold counts for nothing */
 	INODE_HAS_ACL = 16, /* an access list is among its extended attributes */
 	INODE_HAS_DEFAULT_ACL = 32, /* and, of a directory, a default one */
 };

@@ -114,7 +114,7 @@
 	F(bytes, layout, 1, "with its OSTs")                      \
 	F(lease, lease, 1, "")                                    \
 	F(blob, data, 1, "of a small file, if it lives with its inode") \
-	F(u8, has_data, 1, "1: data is the whole file")
+	F(u8, has_data, 1, "enum data_place, if a right to cache data is granted")
 
 #define tmpfile_REQ(F)                                                         \
 	F(cred, cred, 1, "who asks")                                           \
@@ -127,7 +127,8 @@
 #define tmpfile_REP(F)                            \
 	F(attr, attr, 1, "nlink 0")               \
 	F(bytes, layout, 1, "with its OSTs")      \
-	F(lease, lease, 1, "")
+	F(lease, lease, 1, "")                    \
+	F(u8, has_data, 1, "enum data_place, if a right to cache data is granted")
 
 #define open_REQ(F)                                                          \
 	F(cred, cred, 1, "who asks")                                         \
@@ -139,7 +140,7 @@
 	F(bytes, layout, 1, "")              \
 	F(lease, lease, 1, "")               \
 	F(blob, data, 1, "of a small file, if it lives with its inode") \
-	F(u8, has_data, 1, "1: data is the whole file")
+	F(u8, has_data, 1, "enum data_place, if a right to cache data is granted")
 
 #define close_REQ(F)                                                                 \
 	F(ino, ino, 1, "")                                                           \
@@ -285,7 +286,7 @@
 	F(lease, lease, 1, "")               \
 	F(bytes, layout, 1, "")              \
 	F(blob, data, 1, "of a small file, if it lives with its inode") \
-	F(u8, has_data, 1, "1: data is the whole file")
+	F(u8, has_data, 1, "enum data_place, if a right to cache data is granted")
 
 #define lease_return_REQ(F) F(blob, leases, 1, "rows of lease_row (proto/rows.h): given up if their number is still the last")
 #define lease_return_REP(F) F(u8, unused, 1, "0")
@@ -502,7 +503,9 @@
 	F(u8, data_keep, 1, "enum lease_mode that may be kept of the data lease")     \
 	F(u8, last_name, 1, "1: it is no file, and about to lose its last name, or has none any more: say whether it is known") \
 	F(u32, size_gen, 1, "truncation generation by now: the answer to the receiver's own truncation may be behind this") \
-	F(u64, size_bytes, 1, "size by now, without what writers have not told")
+	F(u64, size_bytes, 1, "size by now, without what writers have not told")      \
+	F(u8, has_data, 1, "enum data_place, when the receiver has asked for it")     \
+	F(blob, data, 1, "with DATA_INLINE")
 #define lease_recall_REP(F)                                                           \
 	F(u8, flags, 1, "enum size_flags: is there a size")                           \
 	F(u32, size_gen, 1, "truncation generation that the size belongs to")         \
@@ -511,7 +514,8 @@
 	F(u64, blocks, 1, "of 512 bytes; 0: unknown")                                 \
 	F(u64, handle, 1, "under which it has the file open without having said so; 0: not open") \
 	F(blob, data, 1, "with SIZE_INLINE: the whole file, to live with its inode")  \
-	F(u8, known, 1, "1: its kernel refers to the inode, and may go on asking of it when it has no name any more")
+	F(u8, known, 1, "1: its kernel refers to the inode, and may go on asking of it when it has no name any more") \
+	F(u8, wants_data, 1, "1: nothing is given back yet: once more with the data, for reads that cannot wait")
 
 #define glimpse_REQ(F) F(ino, ino, 1, "")
 #define glimpse_REP(F)                                                                \

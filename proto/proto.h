@@ -54,6 +54,8 @@ enum alloc_flags {
 	ALLOC_ZERO = 1,   /* what is there reads as zeros afterwards */
 	ALLOC_EXTEND = 2, /* the object ends at the range's end or later afterwards */
 };
+/* Where a file's data is: with its inode, and then in the answer (what is missing to its size is zeros), or in its objects. */
+enum data_place { DATA_PLACE_UNKNOWN, DATA_INLINE, DATA_AT_OBJECTS };
 enum reclaim_kind { RECLAIM_OPENS, RECLAIM_LEASES, RECLAIM_LOCKS };
 enum lookup_flags { LOOKUP_ABSENT_OK = 1 };
 enum lock_kind { LOCK_KIND_FLOCK = 1, LOCK_KIND_POSIX, LOCK_KIND_OFD };

@@ -103,6 +103,7 @@ static void change_list(struct operation *op, struct inode *inode)
 int mds_op_setattr(struct operation *op, const struct setattr_req *req, struct setattr_rep *rep)
 {
 	struct inode *inode = NULL;
+	struct blob data = {0};
 	int rc = op_gates(op, &(struct gate_want){req->ino, GATE_EXCLUSIVE}, 1);
 	if (rc == 0)
 		rc = op_inode(op, req->ino, &inode);
@@ -121,12 +122,14 @@ int mds_op_setattr(struct operation *op, const struct setattr_req *req, struct s
 	rc = perm_setattr(&req->cred, inode, &change);
 	if (rc == 0)
 		rc = lease_recall(op, inode, (struct lease_change){.attr = true, .data_keep = recall_keep(req->valid)});
+	if (rc == 0 && (req->valid & SET_SIZE) != 0)
+		rc = inline_load(op, inode, &data);
 	if (rc == 0)
 		rc = op_mutate(op);
 	if (rc < 0)
 		return rc;
 	if (req->valid & SET_SIZE)
-		inode_truncate(op, inode, req->size_bytes);
+		inode_truncate(op, inode, req->size_bytes, data);
 	if ((req->valid & SET_MODE) != 0 && inode->acl.len > 0)
 		change_list(op, inode);
 	set_times(op, inode, req);
@@ -168,12 +171,15 @@ int mds_op_set_size(struct operation *op, const struct set_size_req *req, struct
 		return fail(EINVAL);
 	if (rc == 0 && mark_find(&op->mds->sessions, req->ino, op->client) == NULL)
 		return fail(EPERM); /* it has never opened it to write */
+	if (rc == 0 && (req->flags & (SIZE_INLINE | SIZE_OUTLINE)) != 0 && !lease_may_place(op, req->ino, req->lease_number))
+		return fail(EPERM); /* sent before its right to write was recalled: the answer to the recall had what counts */
 	if (rc == 0)
 		rc = op_mutate(op);
 	if (rc == 0 && (req->flags & SIZE_VALID) != 0)
 		rc = inode_publish(op, inode, req->size_gen, req->size_bytes, req->mtime_ns, req->blocks, &changed);
 	if (rc < 0)
 		return rc;
+	changed = inline_take(op, inode, req->flags, req->data) || changed;
 	if ((req->flags & SIZE_LAST_WRITER) != 0 && lease_end_write(op, req->ino, req->lease_number)) {
 		op_erase(op, key_writer(req->ino, op->client));
 		mark_remove(&op->mds->sessions, req->ino, op->client);

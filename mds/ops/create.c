@@ -94,10 +94,27 @@ static uint8_t free_data_lease(struct operation *op, struct inode *inode, uint32
 	return wanted;
 }
 
+/* What an open brings. */
+struct opened {
+	struct lease lease;
+	struct blob data;
+	uint8_t has_data; /* enum data_place */
+};
+
+static void grant_open(struct operation *op, struct inode *inode, uint32_t flags, struct blob data, struct opened *ret_opened)
+{
+	uint8_t granted = free_data_lease(op, inode, flags);
+	ret_opened->lease = lease_grant(op, inode, false, granted);
+	/* One that had a right to the data knows it better than we do. */
+	if (granted != LEASE_NONE)
+		ret_opened->has_data = inline_answer(inode, &ret_opened->lease, true, data, &ret_opened->data);
+}
+
 /* Open what is there. Under exclusive gates if it changes anything. */
 static int open_existing(struct operation *op, const struct cred *cred, struct inode *inode, uint64_t handle, uint32_t flags,
-			 struct lease *ret_lease)
+			 struct opened *ret_opened)
 {
+	struct blob data;
 	if (S_ISDIR(inode->mode))
 		return fail(EISDIR);
 	if (S_ISLNK(inode->mode))
@@ -110,15 +127,18 @@ static int open_existing(struct operation *op, const struct cred *cred, struct i
 	if (rc == 0 && (flags & OPEN_TRUNC) != 0)
 		rc = lease_recall(op, inode, (struct lease_change){.attr = true, .data_keep = LEASE_NONE});
 	if (rc == 0)
+		rc = inline_load(op, inode, &data);
+	if (rc == 0)
 		rc = op_mutate(op);
 	if (rc < 0)
 		return rc;
 	inode_open(op, inode, handle, flags);
 	if (flags & OPEN_TRUNC) {
-		inode_truncate(op, inode, 0);
+		inode_truncate(op, inode, 0, data);
+		data.len = 0;
 		op_save(op, inode);
 	}
-	*ret_lease = lease_grant(op, inode, false, free_data_lease(op, inode, flags));
+	grant_open(op, inode, flags, data, ret_opened);
 	return 0;
 }
 
@@ -135,9 +155,10 @@ int mds_op_create(struct operation *op, const struct create_req *req, struct cre
 	if (rc < 0)
 		return rc;
 	struct inode *inode = entry.child;
+	struct opened opened = {0};
 	if (inode != NULL) {
 		rc = (req->flags & OPEN_EXCL) != 0 ? fail(EEXIST)
-						   : open_existing(op, &req->cred, inode, req->handle, req->flags, &rep->lease);
+						   : open_existing(op, &req->cred, inode, req->handle, req->flags, &opened);
 	} else {
 		struct blob layout;
 		rc = perm_add(&req->cred, entry.dir);
@@ -159,13 +180,16 @@ int mds_op_create(struct operation *op, const struct create_req *req, struct cre
 			inode->flags |= INODE_HAS_DATA;
 		link_into(op, &entry, inode);
 		inode_open(op, inode, req->handle, req->flags);
-		rep->lease = lease_grant(op, inode, false, free_data_lease(op, inode, req->flags));
+		grant_open(op, inode, req->flags, (struct blob){0}, &opened);
 		rep->created = 1;
 	}
 	if (rc < 0)
 		return rc;
 	rep->attr = inode_attr(op->mds, inode, op->client);
 	rep->layout = inode->layout;
+	rep->lease = opened.lease;
+	rep->data = opened.data;
+	rep->has_data = opened.has_data;
 	return 0;
 }
 
@@ -197,7 +221,10 @@ int mds_op_tmpfile(struct operation *op, const struct tmpfile_req *req, struct t
 	inode_orphan(op, inode);
 	op_save(op, inode);
 	inode_open(op, inode, req->handle, req->flags);
-	rep->lease = lease_grant(op, inode, false, free_data_lease(op, inode, req->flags));
+	struct opened opened = {0};
+	grant_open(op, inode, req->flags, (struct blob){0}, &opened);
+	rep->lease = opened.lease;
+	rep->has_data = opened.has_data;
 	rep->attr = inode_attr(op->mds, inode, op->client);
 	rep->layout = inode->layout;
 	return 0;
@@ -206,16 +233,20 @@ int mds_op_tmpfile(struct operation *op, const struct tmpfile_req *req, struct t
 int mds_op_open(struct operation *op, const struct open_req *req, struct open_rep *rep)
 {
 	struct inode *inode = NULL;
+	struct opened opened = {0};
 	bool changes = (req->flags & (OPEN_WRITE | OPEN_TRUNC)) != 0;
 	int rc = op_gates(op, &(struct gate_want){req->ino, changes ? GATE_EXCLUSIVE : GATE_SHARED}, 1);
 	if (rc == 0)
 		rc = op_inode(op, req->ino, &inode);
 	if (rc == 0)
-		rc = open_existing(op, &req->cred, inode, req->handle, req->flags, &rep->lease);
+		rc = open_existing(op, &req->cred, inode, req->handle, req->flags, &opened);
 	if (rc < 0)
 		return rc;
 	rep->attr = inode_attr(op->mds, inode, op->client);
 	rep->layout = inode->layout;
+	rep->lease = opened.lease;
+	rep->data = opened.data;
+	rep->has_data = opened.has_data;
 	return 0;
 }
 

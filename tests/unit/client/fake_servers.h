@@ -94,7 +94,8 @@ static struct fake_file *fake_file(struct fake_cluster *cluster, struct ino ino)
 static void fake_take_size(struct fake_file *file, uint64_t size_bytes, int64_t mtime_ns)
 {
 	file->attr.size_bytes = max_u64(file->attr.size_bytes, size_bytes);
-	file->attr.mtime_ns = mtime_ns;
+	if (mtime_ns != 0) /* else the client knows no newer one */
+		file->attr.mtime_ns = mtime_ns;
 }
 
 static int fake_create(struct fake_cluster *cluster, struct rpc_call *call, const struct create_req *req, struct create_rep *rep)
@@ -125,6 +126,7 @@ static int fake_lease_get(struct fake_cluster *cluster, struct rpc_call *call, c
 	rep->attr = file->attr;
 	rep->attr.flags = ATTR_SIZE_AT_OBJECTS | ATTR_WRITERS_SELF;
 	rep->lease = (struct lease){.number = ++cluster->grants, .data_mode = req->mode};
+	rep->has_data = DATA_AT_OBJECTS;
 	rep->layout = fake_layout(&call->arena);
 	return 0;
 }
