@@ -177,9 +177,14 @@ static int enter_change(struct client *client, struct client_op *op, struct node
 		while (node->truncating)
 			(void)waitq_wait(&node->changed, client_loop(client), UINT64_MAX); /* whoever set it clears it */
 		int rc = lease_data_enter(client, op, node, NEED_WRITE);
-		if (rc < 0 || !node->truncating)
+		if (rc < 0)
 			return rc;
+		rc = node->truncating ? 0 : small_move(client, op, node); /* space is the objects' */
+		if (rc == 0 && !node->truncating)
+			return 0;
 		lease_data_leave(client, op, node, NEED_WRITE);
+		if (rc < 0)
+			return rc;
 	}
 }
 
@@ -262,6 +267,10 @@ static int seek_leased(struct reach *reach, uint64_t *ret_offset)
 	int rc = size_of(reach->client, reach->op, reach->node, &size_bytes);
 	if (rc == 0 && reach->start >= size_bytes)
 		rc = fail(ENXIO);
+	if (rc == 0 && reach->node->data_place == DATA_INLINE) {
+		*ret_offset = reach->hole ? size_bytes : reach->start; /* it has no holes */
+		return 0;
+	}
 	if (rc == 0)
 		rc = reach_all(reach);
 	if (rc < 0)
