@@ -93,6 +93,9 @@ struct node {
 	uint32_t changing;          /* changes of ours under way */
 	uint64_t told_ns;           /* until then the kernel may use attributes, or entries of the directory, that we told it */
 	uint64_t told_plus_ns;      /* of those, entries that came with READDIRPLUS */
+	struct ino found_in;        /* the directory of the last lookup that a call answered */
+	bool reads_follow;          /* of a directory: what is looked up in it is opened and read then */
+	uint8_t reads_missed;       /* lookups since then that brought data and were not followed by an open */
 	struct dircache *names;     /* of a directory; NULL: nothing is known */
 	uint32_t asking_names;      /* questions about names in it under way */
 	uint32_t giving_attr, giving_dir; /* tasks that take attributes and entries from the kernel: they still count as held */
@@ -361,6 +364,8 @@ int attr_truncate_begin(struct client *client, struct client_op *op, struct node
 void attr_truncate_end(struct client *client, struct node *node, const struct attr *attr);
 
 /* ---- names.c --------------------------------------------------------------------------------------------------- */
+/* The file was looked up, and is opened to read now. */
+void names_opened(struct client *client, const struct node *node);
 /* For how long the kernel may use an entry of the directory; it is told. */
 uint64_t names_entry_ttl_ns(struct client *client, struct node *dir);
 

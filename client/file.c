@@ -112,6 +112,8 @@ int client_open(struct client *client, struct client_op *op, struct ino ino, uin
 	uint64_t asked = lease_asked(client), stamp = 0;
 	CLEANUP(arena_fini) struct arena arena;
 	arena_init(&arena);
+	if ((flags & OPEN_WRITE) == 0)
+		names_opened(client, node);
 	if (open_locally(client, node, file)) {
 		*ret_file = file;
 		return 0;

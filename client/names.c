@@ -8,7 +8,7 @@
 
 static const struct ino no_ino;
 
-enum { READDIR_BYTES_MAX = 65536, COOKIE_DOT = 1, COOKIE_DOTDOT = 2 };
+enum { READDIR_BYTES_MAX = 65536, COOKIE_DOT = 1, COOKIE_DOTDOT = 2, READS_MISSED_MAX = 16 };
 #define PLUS_TTL_NS (100 * NS_PER_MS) /* of entries that come with a listing */
 
 /* ---- asking ------------------------------------------------------------------------------------------------------ */
@@ -34,6 +34,21 @@ static int give_entry(struct client *client, struct client_op *op, struct node *
 		node->lookups++;
 		ret_entry->entry_ttl_ns = entry_ttl_ns(client, dir, client->conf.entry_ttl_ns);
 	}
+	node_put(client, node);
+	return rc;
+}
+
+/* The same for a lookup, which may bring what an open would. */
+static int give_found(struct client *client, struct client_op *op, struct node *dir, const struct lookup_rep *rep, uint64_t asked,
+		      struct client_entry *ret_entry)
+{
+	struct node *node = node_get(client, rep->attr.ino);
+	int rc = rep->layout.len > 0 ? node_set_layout(node, rep->layout) : 0;
+	node->found_in = dir->ino;
+	if (rc == 0)
+		rc = give_entry(client, op, dir, &rep->attr, &rep->lease, asked, ret_entry);
+	if (rc == 0)
+		small_take(client, node, &rep->lease, rep->has_data, rep->data);
 	node_put(client, node);
 	return rc;
 }
@@ -75,14 +90,33 @@ static bool lookup_cached(struct client *client, struct node *dir, struct str na
 	}
 }
 
-static int lookup_call(struct client *client, struct client_op *op, struct node *dir, struct str name, struct lookup_rep *rep,
-		       uint64_t *ret_asked)
+/* Whether a lookup shall bring data along is learned from what came after others in its directory. */
+static uint8_t lookup_flags(struct node *dir)
 {
-	struct lookup_req req = {.cred = session_cred(op), .parent = dir->ino, .name = name, .flags = LOOKUP_ABSENT_OK};
+	if (!dir->reads_follow)
+		return LOOKUP_ABSENT_OK;
+	if (++dir->reads_missed > READS_MISSED_MAX)
+		dir->reads_follow = false;
+	return LOOKUP_ABSENT_OK | LOOKUP_READS;
+}
+
+void names_opened(struct client *client, const struct node *node)
+{
+	struct node *dir = node->found_in.v != 0 ? node_find(client, node->found_in) : NULL;
+	if (dir == NULL)
+		return;
+	dir->reads_follow = true;
+	dir->reads_missed = 0;
+}
+
+static int lookup_call(struct client *client, struct client_op *op, struct node *dir, struct str name, uint8_t flags, struct arena *arena,
+		       struct lookup_rep *rep, uint64_t *ret_asked)
+{
+	struct lookup_req req = {.cred = session_cred(op), .parent = dir->ino, .name = name, .flags = flags};
 	*ret_asked = lease_asked(client);
 	dir->asking_names++;
 	int rc = session_mdt_call(client, dir->ino,
-				  &(struct call){.op = OP_lookup, .req = &req, .rep = rep, .cred = &req.cred, .who = op});
+				  &(struct call){.op = OP_lookup, .req = &req, .rep = rep, .arena = arena, .cred = &req.cred, .who = op});
 	dir->asking_names--;
 	if (rc < 0)
 		return rc;
@@ -98,14 +132,15 @@ int client_lookup(struct client *client, struct client_op *op, struct ino parent
 	struct lookup_rep rep;
 	uint64_t asked = 0;
 	int rc = 0;
+	CLEANUP(arena_fini) struct arena arena;
+	arena_init(&arena);
 	*ret_entry = (struct client_entry){0};
 	if (name.len > NAME_BYTES_MAX)
 		rc = fail(ENAMETOOLONG); /* not absent: whoever knows the whole directory must not say so */
 	else if (!lookup_cached(client, dir, name, ret_entry, &rc)) {
-		rc = lookup_call(client, op, dir, name, &rep, &asked);
+		rc = lookup_call(client, op, dir, name, lookup_flags(dir), &arena, &rep, &asked);
 		if (rc == 0)
-			rc = rep.attr.ino.v == 0 ? absent(client, dir, ret_entry)
-						 : give_entry(client, op, dir, &rep.attr, &rep.lease, asked, ret_entry);
+			rc = rep.attr.ino.v == 0 ? absent(client, dir, ret_entry) : give_found(client, op, dir, &rep, asked, ret_entry);
 	}
 	node_put(client, dir);
 	return rc;
@@ -250,7 +285,8 @@ static struct ino victim_of(struct client *client, struct client_op *op, struct 
 	enum dircache_answer known = dircache_find(client, dir, name, &ino);
 	if (known == DIRCACHE_UNKNOWN)
 		ino = dircache_hint(dir, name);
-	if (known != DIRCACHE_ABSENT && ino.v == 0 && name.len <= NAME_BYTES_MAX && lookup_call(client, op, dir, name, &rep, &asked) == 0)
+	if (known != DIRCACHE_ABSENT && ino.v == 0 && name.len <= NAME_BYTES_MAX &&
+	    lookup_call(client, op, dir, name, LOOKUP_ABSENT_OK, NULL, &rep, &asked) == 0)
 		ino = rep.attr.ino;
 	node_put(client, dir);
 	return ino;

@@ -81,7 +81,10 @@
 #define lookup_REP(F)                                                                  \
 	F(attr, attr, 1, "of the entry's inode; ino 0: no such name, if LOOKUP_ABSENT_OK was set") \
 	F(lease, lease, 1, "on the inode")                                             \
-	F(lease, dir_lease, 1, "on the directory")
+	F(lease, dir_lease, 1, "on the directory")                                     \
+	F(bytes, layout, 1, "of a file, with LOOKUP_READS")                            \
+	F(blob, data, 1, "of a small file, if it lives with its inode, with LOOKUP_READS") \
+	F(u8, has_data, 1, "enum data_place, if a right to cache data is granted")
 
 #define getattr_REQ(F) F(ino, ino, 1, "")
 #define getattr_REP(F) F(attr, attr, 1, "") F(lease, lease, 1, "")

@@ -57,7 +57,10 @@ enum alloc_flags {
 /* Where a file's data is: with its inode, and then in the answer (what is missing to its size is zeros), or in its objects. */
 enum data_place { DATA_PLACE_UNKNOWN, DATA_INLINE, DATA_AT_OBJECTS };
 enum reclaim_kind { RECLAIM_OPENS, RECLAIM_LEASES, RECLAIM_LOCKS };
-enum lookup_flags { LOOKUP_ABSENT_OK = 1 };
+enum lookup_flags {
+	LOOKUP_ABSENT_OK = 1,
+	LOOKUP_READS = 2, /* it will probably be opened and read: the right to cache its data, if it is free, and the data of a small file */
+};
 enum lock_kind { LOCK_KIND_FLOCK = 1, LOCK_KIND_POSIX, LOCK_KIND_OFD };
 enum lock_type { LOCK_TYPE_NONE, LOCK_TYPE_READ, LOCK_TYPE_WRITE };
 enum lock_flags {

@@ -5,6 +5,24 @@
 
 #include <sys/stat.h>
 
+/* Parks, for data. */
+static int grant_found(struct operation *op, struct inode *inode, bool reads, struct lookup_rep *rep)
+{
+	const struct hold *own = hold_find(file_find(&op->mds->sessions, inode->ino), op->client);
+	struct blob data = {0};
+	reads = reads && S_ISREG(inode->mode) && (own == NULL || own->data == LEASE_NONE);
+	int rc = reads ? inline_load(op, inode, &data) : 0;
+	if (rc < 0)
+		return rc;
+	bool granted = reads && op->mds->identity.state == TARGET_UP && lease_is_free(op, inode->ino, LEASE_PR);
+	rep->lease = lease_grant(op, inode, false, granted ? LEASE_PR : LEASE_NONE);
+	if (!granted)
+		return 0;
+	rep->layout = inode->layout;
+	rep->has_data = inline_answer(inode, &rep->lease, false, data, &rep->data);
+	return 0;
+}
+
 int mds_op_lookup(struct operation *op, const struct lookup_req *req, struct lookup_rep *rep)
 {
 	struct inode *inode = NULL;
@@ -39,10 +57,10 @@ int mds_op_lookup(struct operation *op, const struct lookup_req *req, struct loo
 	if (entry.child == NULL && (req->flags & LOOKUP_ABSENT_OK) == 0)
 		return fail(ENOENT);
 	rc = entry.child != NULL ? lease_attr(op, entry.child, &rep->attr) : 0;
+	if (rc == 0 && entry.child != NULL)
+		rc = grant_found(op, entry.child, (req->flags & LOOKUP_READS) != 0, rep);
 	if (rc < 0)
 		return rc;
-	if (entry.child != NULL)
-		rep->lease = lease_grant(op, entry.child, false, LEASE_NONE);
 	rep->dir_lease = lease_grant(op, entry.dir, true, LEASE_NONE);
 	return 0;
 }
