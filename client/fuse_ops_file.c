@@ -202,6 +202,11 @@ int fuse_run_write(struct fuse_request *req)
 	int64_t len = client_write(req->channel->conf.client, &req->op, file->file, in->offset, req->buf, data, in->size);
 	if (len < 0)
 		return (int)len;
+	/* The kernel sees to O_SYNC only where it writes through its pages, and our handles that write do not. */
+	if (!req->op.from_pages && (in->flags & O_DSYNC) != 0)
+		rc = client_fsync(req->channel->conf.client, &req->op, file->file);
+	if (rc < 0)
+		return rc;
 	struct fuse_write_out *out = fuse_answer(req, sizeof(*out));
 	out->size = (uint32_t)len;
 	return 0;
