@@ -362,14 +362,14 @@ static bool pick_due(const struct client *client, const struct node *node)
 		return true;
 	if (node->small_moved)
 		return !unstable_has(client, node->ino); /* until that is told, what the MDT has counts */
-	return node->data_place == DATA_INLINE && node->small_dirty && node->dirty_since_ns + SMALL_AGE_NS <= env_now_ns(client->env);
+	return node->data_place == DATA_INLINE && node->small_dirty && (small_is_pressed(client) || node->dirty_since_ns + SMALL_AGE_NS <= env_now_ns(client->env));
 }
 
 void attr_publisher_task(void *arg)
 {
 	struct client *client = arg;
 	while (!client->ended) {
-		session_nap(client, PUBLISH_PERIOD_NS);
+		(void)waitq_wait(&client->publish_wanted, client_loop(client), env_now_ns(client->env) + PUBLISH_PERIOD_NS); /* either way */
 		if (client->joined && !client->ended)
 			(void)publish_many(client, NULL, pick_due); /* what failed stays dirty */
 	}

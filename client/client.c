@@ -40,6 +40,8 @@ static void init_containers(struct client *client)
 	list_init(&client->writing_nodes);
 	list_init(&client->lock_owners);
 	list_init(&client->small_nodes);
+	waitq_init(&client->small_room);
+	waitq_init(&client->publish_wanted);
 	list_init(&client->lease_tombs);
 	list_init(&client->lease_calls);
 	map_init(&client->nodes);
@@ -156,7 +158,7 @@ int client_stop(struct client *client, uint64_t deadline_ns)
 		if (!saved)
 			log_line(client->conf.log, LOG_LEVEL_ERROR, "client",
 				 "unsaved_bytes=%llu did=\"unmounted without having saved everything\"",
-				 (unsigned long long)client->unstable_bytes);
+				 (unsigned long long)client_unsaved_bytes(client));
 	}
 	session_end(client);
 	wait_for_tasks(client, true, env_now_ns(client->env) + END_GRACE_NS);
@@ -221,6 +223,11 @@ uint64_t client_id(const struct client *client)
 struct rpc *client_rpc(struct client *client)
 {
 	return client->rpc;
+}
+
+uint64_t client_unsaved_bytes(const struct client *client)
+{
+	return client->unstable_bytes + client->small_dirty_bytes;
 }
 
 uint64_t client_unstable_bytes(const struct client *client)

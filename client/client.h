@@ -226,6 +226,8 @@ const struct client_counters *client_counters(const struct client *client);
 uint64_t client_id(const struct client *client);
 struct rpc *client_rpc(struct client *client);
 uint64_t client_unstable_bytes(const struct client *client);
+/* What an eviction would lose now: that, and what was written to small files and not saved. */
+uint64_t client_unsaved_bytes(const struct client *client);
 size_t client_node_count(const struct client *client);
 
 #endif

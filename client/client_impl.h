@@ -120,6 +120,7 @@ struct node {
 	struct list_node small_link; /* client.small_nodes, if small is not NULL */
 	uint64_t small_version;     /* counts what changed it */
 	bool small_dirty;           /* the MDT does not have it */
+	uint32_t small_dirty_len;   /* then: as it is counted */
 	uint64_t small_told;        /* number of the recall whose answer had it, or said that it has moved; 0: none */
 	bool small_moving;          /* a task moves it to the objects */
 	bool small_in_objects;      /* such a task has failed: something may be there, so that it must move before it changes */
@@ -188,6 +189,9 @@ struct client {
 	size_t name_count;          /* in all directories' caches */
 	struct list small_nodes;    /* node.small_link, the longest here first */
 	uint64_t small_bytes;       /* of their memory */
+	uint64_t small_dirty_bytes, small_dirty_files; /* of these, what is not saved */
+	struct waitq small_room;    /* writers that wait for less of it */
+	struct waitq publish_wanted; /* the publisher sleeps here */
 	int64_t mdt_offset_ns;      /* MDT time minus our clock since boot, which nobody sets: our time of day may jump */
 	bool joined, rejoining, refreshing;
 	bool stopping;              /* no new work of applications */
@@ -419,6 +423,9 @@ void small_lose(struct client *client, struct node *node);
 int64_t small_read(const struct node *node, uint64_t offset, uint8_t *ret_data, size_t len);
 /* 1: it is done, in memory. 0: it goes to the objects, where all the data is now. Parks, as a running write. */
 int small_write(struct client *client, struct client_op *op, struct node *node, uint64_t offset, const uint8_t *data, size_t len);
+/* Before a write, without a lease: until there is room for what is not saved. Parks. */
+int small_reserve(struct client *client, struct client_op *op);
+bool small_is_pressed(const struct client *client);
 /* To the objects with it. Parks, as a running write. */
 int small_move(struct client *client, struct client_op *op, struct node *node);
 /* Is there something to tell of a time when we had a lease? A new one counts only afterwards. */

@@ -387,7 +387,9 @@ int64_t client_write(struct client *client, struct client_op *op, struct client_
 		return 0;
 	if (len > CLIENT_BUF_BYTES)
 		return fail(EINVAL);
-	int rc = write_begin(client, op, file, &offset);
+	int rc = op->from_pages ? 0 : small_reserve(client, op); /* pages are locked: they wait for nothing */
+	if (rc == 0)
+		rc = write_begin(client, op, file, &offset);
 	if (rc < 0)
 		return rc;
 	uint64_t filled = file->node->reads_filled;

@@ -9,7 +9,7 @@
 #define SETTLE_PERIOD_NS (100 * NS_PER_MS)
 #define SETTLE_AGE_NS    (300 * NS_PER_MS) /* a file that was closed may be opened again at once */
 
-enum { SETTLE_MAX = 64 };
+enum { SETTLE_MAX = 256 };
 
 static void changed(struct node *node)
 {

@@ -135,6 +135,8 @@ void session_end(struct client *client)
 {
 	client->ended = client->stopping = true;
 	waitq_wake_all(&client->end);
+	waitq_wake_all(&client->publish_wanted);
+	waitq_wake_all(&client->small_room);
 	waitq_wake_all(&client->commit_wanted);
 	waitq_wake_all(&client->joined_q);
 	lock_wake_all(client);
@@ -426,7 +428,7 @@ void session_evicted(struct client *client)
 	client->counters.lost_bytes += client->unstable_bytes;
 	log_line(client->conf.log, LOG_LEVEL_ERROR, "session",
 		 "client=%" PRIu64 " lost_bytes=%" PRIu64 " did=\"was evicted: open files give EIO, unsaved data is lost\"",
-		 client->identity.client, client->unstable_bytes);
+		 client->identity.client, client_unsaved_bytes(client));
 	unstable_drop_all(client);
 	lose_files(client);
 	lock_lose_all(client);
@@ -450,8 +452,8 @@ static void renew_task(void *arg)
 		session_nap(client, client->lease_ns / 3);
 		if (client->ended || !client->joined)
 			continue;
-		struct client_renew_req req = {.client = client->identity.client, .dirty_bytes = client->unstable_bytes};
-		req.dirty_files = unstable_file_count(client);
+		struct client_renew_req req = {.client = client->identity.client, .dirty_bytes = client_unsaved_bytes(client)};
+		req.dirty_files = unstable_file_count(client) + (uint32_t)client->small_dirty_files;
 		struct client_renew_rep rep;
 		uint64_t sent_ns = env_now_ns(client->env);
 		int rc = rpc_client_renew(client->mgs, &req, &rep, &(struct rpc_args){.timeout_ns = client->lease_ns / 3});

@@ -9,9 +9,26 @@
 #include <inttypes.h>
 
 enum {
-	SMALL_CACHE_BYTES = 64 * MIB, /* of all files together; what is not saved yet does not go, but is less than what writers may hold back */
+	SMALL_CACHE_BYTES = 64 * MIB,     /* of all files together; what is not saved yet does not go */
+	SMALL_DIRTY_BYTES_MAX = 32 * MIB, /* not saved: beyond, writers wait */
 	MOVE_STEP_BYTES = INLINE_BYTES_MAX - 1024, /* of one message to an OST */
 };
+
+static void set_dirty(struct client *client, struct node *node, bool dirty)
+{
+	if (node->small_dirty) {
+		client->small_dirty_bytes -= node->small_dirty_len;
+		client->small_dirty_files--;
+	}
+	node->small_dirty = dirty;
+	node->small_dirty_len = node->small_len;
+	if (dirty) {
+		client->small_dirty_bytes += node->small_dirty_len;
+		client->small_dirty_files++;
+	}
+	if (client->small_dirty_bytes <= SMALL_DIRTY_BYTES_MAX)
+		waitq_wake_all(&client->small_room);
+}
 
 static void forget_data(struct client *client, struct node *node)
 {
@@ -80,8 +97,10 @@ void small_take(struct client *client, struct node *node, const struct lease *le
 	if (!applied || node->data_place != DATA_PLACE_UNKNOWN)
 		return;
 	/* A grant by the same boot as the recall that was answered with it: the answer has come. Else it is told first. */
-	if (small_is_pending(node) && node->small_told >> 32 == lease->number >> 32)
-		node->small_dirty = node->small_moved = false;
+	if (small_is_pending(node) && node->small_told >> 32 == lease->number >> 32) {
+		set_dirty(client, node, false);
+		node->small_moved = false;
+	}
 	if (small_is_pending(node))
 		return;
 	if (has_data == DATA_AT_OBJECTS) {
@@ -122,7 +141,7 @@ void small_lose(struct client *client, struct node *node)
 	node->small_moved = false;
 	if (!node->small_dirty)
 		return;
-	node->small_dirty = false;
+	set_dirty(client, node, false);
 	node_set_error(node, -EIO);
 	client->counters.lost_bytes += node->small_len;
 	log_line(client->conf.log, LOG_LEVEL_ERROR, "small", "ino=%" PRIx64 " bytes=%u did=\"lost: the next fsync or close tells\"", node->ino.v,
@@ -153,9 +172,34 @@ static void put(struct client *client, struct node *node, uint64_t offset, const
 		memset(node->small + node->small_len, 0, (size_t)offset - node->small_len);
 	memcpy(node->small + offset, data, len);
 	node->small_len = (uint32_t)max_u64(node->small_len, end);
-	node->small_dirty = true;
+	set_dirty(client, node, true);
 	node->small_told = 0;
 	node->small_version++;
+}
+
+bool small_is_pressed(const struct client *client)
+{
+	return client->small_dirty_bytes > SMALL_DIRTY_BYTES_MAX / 2;
+}
+
+int small_reserve(struct client *client, struct client_op *op)
+{
+	uint64_t client_id = client->identity.client;
+	while (client->small_dirty_bytes > SMALL_DIRTY_BYTES_MAX) {
+		struct task *self = task_current(client_loop(client));
+		waitq_wake_all(&client->publish_wanted);
+		op->task = self;
+		(void)waitq_wait(&client->small_room, client_loop(client), env_now_ns(client->env) + NS_PER_S); /* either way we look again */
+		if (op->task == self)
+			op->task = NULL;
+		if (op->interrupted || op->killed)
+			return fail(ERR_interrupted);
+		if (client->ended)
+			return fail(ERR_aborted);
+		if (client->identity.client != client_id)
+			return fail(ERR_evicted);
+	}
+	return 0;
 }
 
 int small_write(struct client *client, struct client_op *op, struct node *node, uint64_t offset, const uint8_t *data, size_t len)
@@ -190,7 +234,7 @@ int small_move(struct client *client, struct client_op *op, struct node *node)
 	if (rc == 0) {
 		node->data_place = DATA_AT_OBJECTS;
 		node->small_in_objects = false;
-		node->small_dirty = false;
+		set_dirty(client, node, false);
 		node->small_moved = true; /* the MDT may have a copy, which is not the file any more */
 		node_mark_dirty(client, node);
 		forget_data(client, node);
@@ -229,7 +273,7 @@ void small_said(struct client *client, struct node *node, uint8_t said, uint64_t
 		small_lose(client, node);
 		return;
 	}
-	node->small_dirty = false;
+	set_dirty(client, node, false);
 	if (node->data_place == DATA_PLACE_UNKNOWN)
 		forget_data(client, node);
 }
