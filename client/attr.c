@@ -362,7 +362,8 @@ static bool pick_due(const struct client *client, const struct node *node)
 		return true;
 	if (node->small_moved)
 		return !unstable_has(client, node->ino); /* until that is told, what the MDT has counts */
-	return node->data_place == DATA_INLINE && node->small_dirty && (small_is_pressed(client) || node->dirty_since_ns + SMALL_AGE_NS <= env_now_ns(client->env));
+	bool old = node->dirty_since_ns + SMALL_AGE_NS <= env_now_ns(client->env);
+	return node->data_place == DATA_INLINE && node->small_dirty && (old || small_is_pressed(client));
 }
 
 void attr_publisher_task(void *arg)

@@ -24,7 +24,7 @@
 struct found {
 	struct map_node node;
 	struct inode inode;
-	unsigned names, backptrs;
+	unsigned names, backptrs, inlines;
 	uint64_t entries;
 	bool reached, reaching;
 };
@@ -130,6 +130,12 @@ static void check_record(struct checking *checking, const struct kv_pair *pair, 
 		else
 			found->backptrs++;
 		break;
+	case TABLE_inline:
+		if (found == NULL || (found->inode.flags & INODE_INLINE) == 0)
+			wrong(checking, pair->key, "data beside an inode that has its data elsewhere");
+		else
+			found->inlines++;
+		break;
 	case TABLE_xattr:
 	case TABLE_symlink:
 		if (found == NULL)
@@ -216,6 +222,8 @@ static void check_inode(struct checking *checking, struct found *found)
 	}
 	check_list(checking, inode, INODE_HAS_ACL, ACL_ACCESS);
 	check_list(checking, inode, INODE_HAS_DEFAULT_ACL, ACL_DEFAULT);
+	if ((inode->flags & INODE_INLINE) != 0 && found->inlines != 1)
+		wrong_inode(checking, inode, "its data should be beside it, and is not");
 	if (!is_root(inode) && found->backptrs != found->names)
 		wrong_inode(checking, inode, "another number of back pointers than names");
 }
