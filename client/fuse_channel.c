@@ -270,10 +270,12 @@ static void interrupt_request(struct fuse_request *req, bool killed)
 
 /* ---- what needs no task ----------------------------------------------------------------------------------------- */
 
+/* Without READDIRPLUS_AUTO: with it the kernel asks for attributes with the first run of a listing only, and whoever lists a directory first and
+ * then looks at each file (ls -l, du, git) asks for the rest one by one. */
 static uint64_t init_flags(uint64_t offered)
 {
 	return offered & (FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_PARALLEL_DIROPS | FUSE_ATOMIC_O_TRUNC | FUSE_AUTO_INVAL_DATA |
-			  FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_MAX_PAGES | FUSE_NO_OPENDIR_SUPPORT |
+			  FUSE_DO_READDIRPLUS | FUSE_ASYNC_DIO | FUSE_MAX_PAGES | FUSE_NO_OPENDIR_SUPPORT |
 			  FUSE_HANDLE_KILLPRIV_V2 | FUSE_CACHE_SYMLINKS | FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS | FUSE_INIT_EXT |
 			  FUSE_DONT_MASK | FUSE_POSIX_ACL | FUSE_INIT_DIRECT_IO_ALLOW_MMAP);
 }

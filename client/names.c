@@ -400,7 +400,9 @@ static void give_dot(struct listing *listing, struct str name, struct ino ino, u
 	listing->cookie = cookie;
 }
 
-/* Attributes that came with an entry, or that we have. May park: a file that others write must be asked about at its objects. */
+/* Attributes that came with an entry, or that we have, and the lookup that they count: the kernel may have it, and forget it, from the moment that
+ * fill passes it on, and without one the node would go, with the lease that has just come. May park: a file that others write must be asked about
+ * at its objects. */
 static void add_attr(struct listing *listing, struct client_dirent *dirent, const struct dirent_row *row)
 {
 	struct client *client = listing->client;
@@ -411,9 +413,11 @@ static void add_attr(struct listing *listing, struct client_dirent *dirent, cons
 		lease.attr_mode = LEASE_PR;
 		lease_take(client, node, &lease, &row->attr, listing->asked);
 		dirent->has_entry = attr_to_entry(client, listing->op, row->attr, &dirent->entry) == 0;
+		node->lookups += dirent->has_entry;
 		node_put(client, node);
 	} else if (node != NULL) {
 		dirent->has_entry = attr_from_cache(client, node, &dirent->entry);
+		node->lookups += dirent->has_entry;
 	}
 }
 
@@ -427,8 +431,6 @@ static void give_row(struct listing *listing, const struct dirent_row *row)
 		/* The kernel takes these in after its question's answer, whatever has been recalled since: their time is short. */
 		dirent.entry.entry_ttl_ns = entry_ttl_ns(client, listing->node, PLUS_TTL_NS);
 		listing->node->told_plus_ns = max_u64(listing->node->told_plus_ns, env_now_ns(client->env) + dirent.entry.entry_ttl_ns);
-		/* The kernel may have it, and forget it, from the moment that fill passes it on: count before. */
-		node_count_lookup(client, row->ino);
 	}
 	if (!listing->fill(listing->ctx, &dirent)) {
 		listing->full = true;

@@ -10,6 +10,7 @@
 #define BEAT_NS       (2 * NS_PER_S)
 #define RETRY_MIN_NS  (2 * NS_PER_MS)
 #define RETRY_MAX_NS  (500 * NS_PER_MS)
+#define SAY_AGAIN_NS  (60 * NS_PER_S) /* of what goes on for long */
 #define CATCH_UP_NS   (4 * NS_PER_S) /* below the callers' 5 s: then they hear ERR_not_ready and repeat */
 
 static int say(struct ost *ost, int rc, const char *text)
@@ -142,7 +143,7 @@ static int register_once(struct ost *ost, struct arena *arena)
 
 int mapping_register(struct ost *ost)
 {
-	uint64_t backoff_ns = RETRY_MIN_NS;
+	uint64_t backoff_ns = RETRY_MIN_NS, say_ns = 0;
 	for (;;) {
 		struct arena arena;
 		arena_init(&arena);
@@ -160,9 +161,11 @@ int mapping_register(struct ost *ost)
 			return 0;
 		if (ost->stopping)
 			return fail(ERR_aborted);
-		if (backoff_ns >= RETRY_MAX_NS)
+		if (backoff_ns >= RETRY_MAX_NS && env_now_ns(ost->env) >= say_ns) {
+			say_ns = env_now_ns(ost->env) + SAY_AGAIN_NS;
 			log_line(ost->conf.log, LOG_LEVEL_WARN, "mapping", "mgs=%s err=%s did=\"the management service does not answer: trying again\"",
 				 ost->conf.mgs, err_name(rc));
+		}
 		task_sleep(ost->env->loop, backoff_ns);
 		backoff_ns = min_u64(backoff_ns * 2, RETRY_MAX_NS);
 	}
