@@ -27,6 +27,8 @@ PACKAGES_TEST=(
 	"sqlite3|a database as a test program"
 	"attr|getfattr and setfattr"
 	"git|a repository as a test load"
+	"make|a build as a test load"
+	"rsync|copies trees as a test program"
 	"jq|reads the JSON that the tools print"
 )
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * One workload on one directory: bench_work WORKLOAD DIR [PROCS [SIZE]] prints "ops bytes nanoseconds". The clock runs from the moment all
+ * One workload on one directory: bench_work WORKLOAD DIR[,DIR] [PROCS [SIZE]] prints "ops bytes nanoseconds"; with two directories, which are
+ * two mounts of one, processes alternate between them. The clock runs from the moment all
  * processes are ready until the last has ended; preparation is not counted. What it makes stays for the next workload (tools/bench/run knows the order). */
 #include "common/base/bytes.h"
 #include "common/base/rng.h"
@@ -13,10 +14,10 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-enum { PROCS_MAX = 64, BLOCK_BYTES = 1 << 20, SMALL_BYTES = 4096 };
+enum { PROCS_MAX = 64, BLOCK_BYTES = 1 << 20, SMALL_BYTES = 4096, FILE_BYTES = 16384, RECORD_BYTES = 47008 };
 
 struct job {
-	const char *dir;
+	const char *dir, *other_dir; /* other_dir: NULL, or that of processes with odd numbers */
 	unsigned proc, procs;
 	uint64_t size; /* bytes of one file, or how many operations each process does */
 };
@@ -159,11 +160,92 @@ static bool unlink_files(const struct job *job, struct result *result)
 	return true;
 }
 
+/* Small files: written, read by name. */
+static bool small_write(const struct job *job, struct result *result)
+{
+	char path[PATH_MAX];
+	(void)snprintf(path, sizeof(path), "%s/meta.%u", job->dir, job->proc);
+	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+		return complain("mkdir", path);
+	void *block = aligned_block();
+	for (uint64_t i = 0; i < job->size; i++) {
+		entry_path(job, i, path);
+		int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0644);
+		if (fd < 0 || write(fd, block, FILE_BYTES) != FILE_BYTES || close(fd) < 0)
+			return complain("write", path);
+	}
+	result->ops = job->size;
+	result->bytes = job->size * FILE_BYTES;
+	return true;
+}
+
+static bool small_read(const struct job *job, struct result *result)
+{
+	char path[PATH_MAX];
+	void *block = aligned_block();
+	for (uint64_t i = 0; i < job->size; i++) {
+		entry_path(job, i, path);
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || read(fd, block, FILE_BYTES) != FILE_BYTES || close(fd) < 0)
+			return complain("read", path);
+	}
+	result->ops = job->size;
+	result->bytes = job->size * FILE_BYTES;
+	return true;
+}
+
+/* One file of all processes, each writing every procs-th record: no record is a multiple of a page, as simulations write them. */
+static bool shared_write(const struct job *job, struct result *result)
+{
+	char path[PATH_MAX];
+	(void)snprintf(path, sizeof(path), "%s/shared", job->dir);
+	int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return complain("create", path);
+	void *block = aligned_block();
+	for (uint64_t i = 0; i < job->size; i++) {
+		off_t at = (off_t)((i * job->procs + job->proc) * RECORD_BYTES);
+		if (pwrite(fd, block, RECORD_BYTES, at) != RECORD_BYTES)
+			return complain("write", path);
+	}
+	if (fsync(fd) < 0 || close(fd) < 0)
+		return complain("fsync", path);
+	result->ops = job->size;
+	result->bytes = job->size * RECORD_BYTES;
+	return true;
+}
+
+static bool lock_byte(int fd, short type, off_t at)
+{
+	struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = at, .l_len = 1};
+	return fcntl(fd, F_SETLKW, &lock) == 0;
+}
+
+/* Each process takes the next byte before it gives its own back: nobody gets on without the others. */
+static bool lock_pingpong(const struct job *job, struct result *result)
+{
+	char path[PATH_MAX];
+	(void)snprintf(path, sizeof(path), "%s/locked", job->dir);
+	int fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0644);
+	if (fd < 0 || !lock_byte(fd, F_WRLCK, (off_t)job->proc))
+		return complain("lock", path);
+	unsigned ring = job->procs + 1;
+	for (uint64_t i = 0; i < job->size; i++) {
+		uint64_t at = job->proc + i;
+		if (!lock_byte(fd, F_WRLCK, (off_t)((at + 1) % ring)) || !lock_byte(fd, F_UNLCK, (off_t)(at % ring)))
+			return complain("lock", path);
+	}
+	(void)close(fd); /* nothing was written */
+	result->ops = job->size;
+	return true;
+}
+
 static const struct {
 	const char *name;
 	bool (*run)(const struct job *job, struct result *result);
 } workloads[] = {{"seq_write", seq_write}, {"seq_read", seq_read}, {"rand_read", rand_read},
-		 {"create", create_files}, {"stat", stat_files},   {"unlink", unlink_files}};
+		 {"create", create_files}, {"stat", stat_files},   {"unlink", unlink_files},
+		 {"small_write", small_write}, {"small_read", small_read}, {"shared_write", shared_write}, {"lock_pingpong", lock_pingpong}};
 
 /* Children wait for the pipe to close, so that all begin together; results come back through shared memory. */
 static int run(const char *name, struct job job)
@@ -186,6 +268,8 @@ static int run(const char *name, struct job job)
 		if (pid == 0) {
 			char byte;
 			(void)close(gate[1]);
+			if (job.proc % 2 != 0 && job.other_dir != NULL)
+				job.dir = job.other_dir;
 			ssize_t len = read(gate[0], &byte, 1); /* 0 when the gate opens */
 			results[job.proc].failed = len != 0 || !workloads[which].run(&job, &results[job.proc]);
 			_exit(0);
@@ -216,6 +300,11 @@ int main(int argc, char **argv)
 	if (argc < 3 || argc > 5 || job.procs < 1 || job.procs > PROCS_MAX || job.size == 0) {
 		fprintf(stderr, "bench_work: WORKLOAD DIR [PROCS [SIZE]] was expected\n");
 		return 2;
+	}
+	char *comma = strchr(argv[2], ',');
+	if (comma != NULL) {
+		*comma = '\0';
+		job.other_dir = comma + 1;
 	}
 	return run(argv[1], job);
 }
