@@ -244,11 +244,15 @@ static int publish_once(struct client *client, struct client_op *op, struct node
 		.blocks = node->blocks,
 	};
 	struct set_size_rep rep;
+	uint64_t asked = lease_asked(client);
 	if (last)
 		lease_set_data_mode(client, node, lease_kept(node->lease.data_mode, LEASE_PR));
 	int rc = session_mdt_call(client, node->ino, &(struct call){.op = OP_set_size, .req = &req, .rep = &rep, .who = op});
 	if (rc == -ERR_stale_layout)
 		return relearn_size(client, op, node);
+	/* The answer is a grant of its own, with a number: whoever ends the right to write must name it, or nothing ends. */
+	if (rc == 0)
+		lease_take(client, node, &rep.lease, NULL, asked);
 	/* EPERM: by the MDT's books we do not write to it any more, so that it does not want to know. */
 	bool gone = rc == -ENOENT || rc == -ESTALE;
 	if (rc < 0 && !gone && rc != -EPERM)

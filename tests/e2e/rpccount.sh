@@ -81,6 +81,10 @@ count 'the same, seen by its writer' "$B" 1 0 outlive stat "$B/write/new"
 count 'the same, read by its writer' "$B" 1 1 outlive cat "$B/write/new"
 append() { echo more >>"$1"; }
 count 'append to it' "$B" 4 2 append "$B/write/new"
+slow_write() { { echo a && sleep 1.2 && echo b; } >"$1"; }
+count 'write, more than a second long' "$B" 6 4 slow_write "$B/write/slow"
+count 'the same, seen by the other mount' "$A" 1 0 stat "$A/write/slow"
+count 'and again' "$A" 0 0 outlive stat "$A/write/slow"
 mkdir "$A/list" && (cd "$A/list" && seq 1000 | xargs touch) && quiet && stat "$B/list" >/dev/null
 count 'readdir of 1,000, cold' "$B" 4 0 ls -f "$B/list"
 count 'readdir of 1,000, warm' "$B" 0 0 outlive ls -f "$B/list"
