@@ -116,7 +116,7 @@ EXTRA_CLEANUP='umount -l "$MNT.soft" "$MNT.hard" 2>/dev/null'
 fsname=$(stria getname -n "$MNT")
 stria-mount "${mgs#tcp://}:/$fsname" "$MNT.soft" -o soft,timeo=10,log="$WORK/base/soft.log" || fail 'a soft mount'
 stria-mount "${mgs#tcp://}:/$fsname" "$MNT.hard" -o soft,hard,log="$WORK/base/hard.log" || fail 'a hard mount'
-exec 7<>"$MNT.soft/d/f8"
+exec 7<>"$MNT.soft/d/own"
 head -c 70000 /dev/zero >&7
 signal STOP oss0 # not the MDT yet: perl asks for attributes of what it is given
 perl -e "open(F, '>&=7'); syswrite(F, 'y' x 200000) or print \$!, qq(\n); use IO::Handle; F->sync or print \$!" >"$WORK/soft.txt"
