@@ -397,6 +397,47 @@ static void a_read_waits_for_a_dead_ost_until_it_is_interrupted(void **state)
 	run(reads_from_the_dead);
 }
 
+static void writer_task(void *arg)
+{
+	struct reader *writer = arg;
+	struct client_buf *buf = get_buf(writer->test);
+	memset(client_buf_ptr(buf), 'w', 1000);
+	writer->rc = client_write(writer->test->client, &writer->op, writer->file, 0, buf, client_buf_ptr(buf), 1000);
+	client_buf_put(buf);
+	writer->done = true;
+}
+
+static void writes_to_one_that_stands_still(struct test *test)
+{
+	struct client_file *file = create(test, "a", OPEN_READ | OPEN_WRITE);
+	write_pattern(test, file, 0, 1000);
+	nap(test, 4 * NS_PER_S);
+	sim_node_freeze(test->cluster.osts[0].node, UINT64_MAX);
+	struct reader writer = {.test = test, .file = file}, reader = writer;
+	task_spawn(sim_node_loop(test->mount), "writer", writer_task, &writer);
+	nap(test, NS_PER_S);
+	task_spawn(sim_node_loop(test->mount), "reader", reader_task, &reader);
+	nap(test, NS_PER_S);
+	client_op_interrupt(&writer.op, true);
+	client_op_expire(&reader.op);
+	assert_true(client_op_is_called_off(&writer.op));
+	nap(test, 12 * NS_PER_S);
+	assert_true(reader.done);
+	assert_int_equal(reader.rc, -ERR_gave_up);
+	assert_int_equal(err_to_errno((int)reader.rc), EIO);
+	assert_false(writer.done); /* a copy of it is on its way: its file is being written, as far as truncations and recalls are concerned */
+	sim_node_freeze(test->cluster.osts[0].node, 0);
+	nap(test, 10 * NS_PER_S);
+	assert_true(writer.done);
+	assert_int_equal(writer.rc, 1000);
+	client_release(test->client, file);
+}
+static void a_change_that_was_sent_goes_on_without_its_caller_and_a_read_does_not(void **state)
+{
+	(void)state;
+	run(writes_to_one_that_stands_still);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -412,6 +453,7 @@ int main(void)
 		cmocka_unit_test(an_evicted_mount_loses_its_files_and_goes_on),
 		cmocka_unit_test(stop_ends_at_its_deadline_when_nobody_answers),
 		cmocka_unit_test(a_read_waits_for_a_dead_ost_until_it_is_interrupted),
+		cmocka_unit_test(a_change_that_was_sent_goes_on_without_its_caller_and_a_read_does_not),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
