@@ -190,16 +190,16 @@ int client_getattr(struct client *client, struct client_op *op, struct ino ino, 
 
 /* ---- publishing -------------------------------------------------------------------------------------------------- */
 
-static void wait_for_change(struct client *client, struct node *node)
+/* Parks. Errors: the operation was called off. */
+static int publish_lock(struct client *client, struct client_op *op, struct node *node)
 {
-	(void)waitq_wait(&node->changed, client_loop(client), UINT64_MAX); /* whoever set the flag clears it */
-}
-
-static void publish_lock(struct client *client, struct node *node)
-{
-	while (node->publishing)
-		wait_for_change(client, node);
+	while (node->publishing) {
+		int rc = session_wait(client, op, &node->changed);
+		if (rc < 0)
+			return rc;
+	}
 	node->publishing = true;
+	return 0;
 }
 
 static void publish_unlock(struct node *node)
@@ -263,11 +263,9 @@ static int publish_once(struct client *client, struct client_op *op, struct node
 	return 0;
 }
 
-int attr_publish(struct client *client, struct client_op *op, struct node *node)
+static int publish_locked(struct client *client, struct client_op *op, struct node *node)
 {
 	int rc = 0;
-	node->users++;
-	publish_lock(client, node);
 	uint64_t dirtied = node->dirtied; /* later writes are not what we were asked for */
 	for (int i = 0; i < PUBLISH_TRIES_MAX && rc == 0 && node->dirty; i++) {
 		uint64_t stale_before = client->counters.stale_sizes;
@@ -275,16 +273,24 @@ int attr_publish(struct client *client, struct client_op *op, struct node *node)
 		if (client->counters.stale_sizes == stale_before && node->dirtied != dirtied)
 			break;
 	}
-	publish_unlock(node);
+	return rc;
+}
+
+int attr_publish(struct client *client, struct client_op *op, struct node *node)
+{
+	node->users++;
+	int rc = publish_lock(client, op, node);
+	if (rc == 0) {
+		rc = publish_locked(client, op, node);
+		publish_unlock(node);
+	}
 	node_put(client, node);
 	return rc;
 }
 
-int attr_end_write(struct client *client, struct node *node)
+static int end_write_locked(struct client *client, struct node *node)
 {
 	int rc = 0;
-	node->users++;
-	publish_lock(client, node);
 	for (int i = 0; i < PUBLISH_TRIES_MAX && rc == 0; i++) {
 		/* Somebody may have begun to write while we waited for our turn: then it ends another time. */
 		bool used = node->writers > 0 || node->writers_opening > 0 || node->writes_running > 0 || node->giving || node->truncating;
@@ -295,7 +301,17 @@ int attr_end_write(struct client *client, struct node *node)
 		if (!ends || client->counters.stale_sizes == stale_before)
 			break; /* else the size was one of before a truncation, and the end was not heard: with the new one again */
 	}
-	publish_unlock(node);
+	return rc;
+}
+
+int attr_end_write(struct client *client, struct node *node)
+{
+	node->users++;
+	int rc = publish_lock(client, NULL, node);
+	if (rc == 0) {
+		rc = end_write_locked(client, node);
+		publish_unlock(node);
+	}
 	node_put(client, node);
 	return rc;
 }
@@ -396,23 +412,27 @@ static int truncate_publish(struct client *client, struct client_op *op, struct 
 
 int attr_truncate_begin(struct client *client, struct client_op *op, struct node *node)
 {
-	while (node->truncating)
-		wait_for_change(client, node);
-	node->truncating = true;
-	while (node->writes_running > 0 || node->reads_running > 0 || node->reads_filling > 0)
-		wait_for_change(client, node);
-	/* Otherwise a replay after a restart of the OST could bring back what is cut off now. */
-	int rc = unstable_commit_ino(client, op, node->ino);
-	if (err_is(rc, EINTR) || rc == -ERR_evicted || rc == -ERR_aborted) {
-		node->truncating = false;
-		waitq_wake_all(&node->changed);
+	int rc = 0;
+	while (node->truncating && rc == 0)
+		rc = session_wait(client, op, &node->changed);
+	if (rc < 0)
 		return rc;
+	node->truncating = true;
+	while ((node->writes_running > 0 || node->reads_running > 0 || node->reads_filling > 0) && rc == 0)
+		rc = session_wait(client, op, &node->changed);
+	/* Otherwise a replay after a restart of the OST could bring back what is cut off now. What is lost is lost: that was told. */
+	if (rc == 0)
+		rc = unstable_commit_ino(client, op, node->ino);
+	if (!session_is_called_off(rc) && rc != -ERR_evicted)
+		rc = publish_lock(client, op, node);
+	if (rc == 0) {
+		rc = truncate_publish(client, op, node);
+		if (rc < 0)
+			publish_unlock(node);
 	}
-	publish_lock(client, node);
-	rc = truncate_publish(client, op, node);
 	if (rc < 0) {
 		node->truncating = false;
-		publish_unlock(node);
+		waitq_wake_all(&node->changed);
 	}
 	return rc;
 }
@@ -473,8 +493,9 @@ int client_setattr(struct client *client, struct client_op *op, struct ino ino, 
 	} else if (mtime) {
 		/* A later publication must not bring the mtime of earlier writes. While nobody else may write, data and size need not go first. */
 		rc = node->lease.data_mode != LEASE_PW ? attr_publish(client, op, node) : 0;
+		if (rc == 0)
+			rc = publish_lock(client, op, node);
 		if (rc == 0) {
-			publish_lock(client, node);
 			uint64_t dirtied = node->dirtied;
 			rc = setattr_locked(client, op, node, set, &rep);
 			if (rc == 0 && node->dirtied == dirtied)

@@ -22,12 +22,14 @@ struct client_buf *client_buf_try_get(struct client *client)
 	return buf;
 }
 
-struct client_buf *client_buf_get(struct client *client)
+int client_buf_get(struct client *client, struct client_op *op, struct client_buf **ret_buf)
 {
-	struct client_buf *buf;
-	while ((buf = client_buf_try_get(client)) == NULL)
-		(void)waitq_wait(&client->buf_waiters, client_loop(client), UINT64_MAX); /* no deadline: it can only be woken */
-	return buf;
+	while ((*ret_buf = client_buf_try_get(client)) == NULL) {
+		int rc = session_wait(client, op, &client->buf_waiters);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
 }
 
 void client_buf_put(struct client_buf *buf)
@@ -39,7 +41,7 @@ void client_buf_put(struct client_buf *buf)
 	buf->next_free = client->free_bufs;
 	client->free_bufs = buf;
 	client->free_count++;
-	waitq_wake_one(&client->buf_waiters);
+	waitq_wake_all(&client->buf_waiters); /* one of them may have been called off in the same moment */
 	if (client->wants_free && client->on_free != NULL) {
 		client->wants_free = false;
 		client->on_free(client->on_free_ctx);

@@ -2,6 +2,8 @@
  * A mount's life: made, started, stopped, freed. It owns the struct client; what happens in between is the other files'. */
 #include "client/client_impl.h"
 
+#include <stdio.h>
+
 #define ATTEMPT_NS_DEFAULT (5 * NS_PER_S)
 #define LEAVE_ATTEMPT_NS (2 * NS_PER_S)
 #define LEAVE_RETRY_NS   (50 * NS_PER_MS)
@@ -143,6 +145,22 @@ static void wait_for_tasks(struct client *client, bool daemons, uint64_t deadlin
 		(void)waitq_wait(&client->idle, client_loop(client), deadline_ns); /* the loop's condition looks at the time */
 }
 
+/* Which files, as far as a line goes. */
+static void say_unsaved(struct client *client)
+{
+	enum { LISTED_MAX = 8 };
+	uint64_t inos[LISTED_MAX];
+	char text[LISTED_MAX * INO_TEXT_BYTES] = "";
+	uint32_t files = unstable_files(client, inos, LISTED_MAX);
+	for (size_t i = 0, used = 0; i < min_u64(files, LISTED_MAX); i++) {
+		char fid[INO_TEXT_BYTES];
+		ino_to_text((struct ino){inos[i]}, fid);
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", i > 0 ? " " : "", fid); /* fits */
+	}
+	log_line(client->conf.log, LOG_LEVEL_ERROR, "client", "unsaved_bytes=%llu files=%u fids=\"%s\" did=\"unmounted without having saved everything\"",
+		 (unsigned long long)client_unsaved_bytes(client), files + (uint32_t)client->small_dirty_files, text);
+}
+
 int client_stop(struct client *client, uint64_t deadline_ns)
 {
 	int rc = 0;
@@ -156,9 +174,7 @@ int client_stop(struct client *client, uint64_t deadline_ns)
 			forget_at_mdts(client, deadline_ns);
 		rc = saved ? leave(client, deadline_ns) : fail(ETIMEDOUT);
 		if (!saved)
-			log_line(client->conf.log, LOG_LEVEL_ERROR, "client",
-				 "unsaved_bytes=%llu did=\"unmounted without having saved everything\"",
-				 (unsigned long long)client_unsaved_bytes(client));
+			say_unsaved(client);
 	}
 	session_end(client);
 	wait_for_tasks(client, true, env_now_ns(client->env) + END_GRACE_NS);

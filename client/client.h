@@ -41,16 +41,20 @@ int client_start(struct client *client);
 int client_stop(struct client *client, uint64_t deadline_ns);
 void client_free(struct client *client);
 
-/* Who asks, and whether he still wants it. On the stack of the task; lives through one operation. */
+struct op_wait;
+/* Who asks, and whether he still wants it. Lives through one operation. */
 struct client_op {
 	uint32_t uid, gid;
 	uint32_t umask; /* for what makes inodes */
 	/* Supplementary groups, fetched only when an answer depends on them: little-endian u32s; returns how many (GROUPS_MAX at most). NULL: none. */
 	uint32_t (*groups)(struct client_op *op, uint8_t ret_le32[GROUPS_MAX * 4]);
-	struct task *task;     /* set by the operation */
 	uint64_t asked_ns;     /* set by the operation: when the call went out whose answer it has */
-	bool interrupted;      /* a signal is pending: waits end with EINTR where nothing was sent yet */
-	bool killed;           /* the process is dying: mutations already sent, but for opens, are abandoned too: they happen or not */
+	uint64_t asked_client; /* the same: and as which client */
+	struct op_wait *waits; /* set by the operation: its tasks that wait now */
+	bool interrupted;      /* a signal is pending: waits end with EINTR, unless the operation may have changed something already */
+	bool killed;           /* the process is dying: they end anyway */
+	bool expired;          /* it has taken as long as a soft mount waits: they end with EIO */
+	uint32_t changes;      /* set by the operation: calls that change something which were sent, or are about to be */
 	bool is_admin;         /* calls of the mount itself */
 	bool fills_pages;      /* of a read: what it gets goes to the kernel's page cache, whose pages are locked until it is answered */
 	bool from_pages;       /* of a write: from the kernel's page cache, likewise */
@@ -64,8 +68,13 @@ struct client_op {
 };
 /* The answer of a read has been handed to the kernel (or could not be). Does not park. Needed when op->reading is set; harmless else. */
 void client_op_done(struct client *client, struct client_op *op);
-/* From another task or a source of the same loop. */
+/* From another task or a source of the same loop. What has sent a change goes on, so that its number stays live until it is known what became of it: who
+ * does not want to wait for that leaves the operation to its task (fuse_channel.c). */
 void client_op_interrupt(struct client_op *op, bool killed);
+/* The same when its time is over. */
+void client_op_expire(struct client_op *op);
+/* Has it been called off by one of these, with effect? */
+bool client_op_is_called_off(const struct client_op *op);
 
 struct client_entry {
 	struct attr attr;
@@ -78,8 +87,8 @@ enum { CLIENT_BUF_BYTES = 1 << 20, CLIENT_BUF_HEADROOM = 4096 };
 uint8_t *client_buf_ptr(struct client_buf *buf); /* CLIENT_BUF_HEADROOM bytes before it are writable too */
 /* NULL: none free now. One reference. */
 struct client_buf *client_buf_try_get(struct client *client);
-/* Parks until there is one. */
-struct client_buf *client_buf_get(struct client *client);
+/* Parks until there is one. Errors: the operation was called off. */
+int client_buf_get(struct client *client, struct client_op *op, struct client_buf **ret_buf);
 void client_buf_put(struct client_buf *buf);
 /* fn(ctx) is called on the loop when buffers come free after client_buf_try_get found none. */
 void client_buf_on_free(struct client *client, void (*fn)(void *ctx), void *ctx);
@@ -202,7 +211,6 @@ struct client_counters {
 	uint64_t stale_sizes;         /* sizes refused because of a truncation elsewhere */
 	uint64_t glimpses;            /* sizes asked from objects */
 	uint64_t interrupted;
-	uint64_t abandoned;           /* sent mutations whose caller was killed */
 	uint64_t commits;
 	uint64_t group_fetches;       /* answers that needed supplementary groups */
 	uint64_t attr_hits, name_hits, list_hits, open_hits; /* answered from what we hold leases on, without a call */

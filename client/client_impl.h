@@ -143,7 +143,8 @@ struct node {
 	bool truncating, publishing, appending; /* one task at a time each */
 	struct waitq changed;       /* one of the above or below ended, or writes_running fell to 0 */
 	int error;                  /* of background work; told once per open file */
-	uint64_t error_seq;
+	uint64_t error_seq;         /* counts errors */
+	bool error_told;            /* the last one, to somebody */
 };
 
 struct client_file {
@@ -238,6 +239,13 @@ struct call {
 /* Repeats until there is a final answer. Parks. Errors: the operation's, EINTR, ERR_evicted, ERR_aborted (stopping). */
 int session_call(struct client *client, uint8_t kind, uint32_t index, const struct call *call);
 int session_mdt_call(struct client *client, struct ino ino, const struct call *call);
+/* Parks until the queue is woken, the operation is called off, or a second has passed: 0, and the caller looks again at what it waits for, or
+ * ERR_interrupted, ERR_gave_up, ERR_aborted (stopping). op NULL: the mount itself, which nobody calls off. */
+int session_wait(struct client *client, struct client_op *op, struct waitq *waitq);
+/* Parks until the running task is woken, by whomever, calling off among them. */
+void session_park(struct client *client, struct client_op *op);
+/* One of these errors: the call has not failed, nobody waits for it any more. */
+bool session_is_called_off(int rc);
 /* One attempt at `target` itself, whatever the session's state, with an operation number of its own. Parks. */
 int session_attempt(struct target *target, const struct call *call);
 int session_join(struct client *client);
@@ -400,8 +408,8 @@ bool unstable_has(const struct client *client, struct ino ino);
 /* Wait until there is room for len more. Parks. */
 int unstable_reserve(struct client *client, struct client_op *op, uint32_t len);
 void unstable_drop_all(struct client *client);
-/* Files that would lose data if this mount ended now. */
-uint32_t unstable_file_count(const struct client *client);
+/* Files that would lose data if this mount ended now: how many, and the numbers of the first `max` of them. */
+uint32_t unstable_files(const struct client *client, uint64_t *ret_inos, size_t max);
 /* Memory only: for client_free. */
 void unstable_free_all(struct client *client);
 /* Send again what `target` held under another verifier. Parks. */

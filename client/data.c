@@ -303,16 +303,13 @@ int64_t client_read(struct client *client, struct client_op *op, struct client_f
 	if (rc < 0)
 		return rc;
 	int64_t done = read_leased(&transfer);
+	if (done >= 0 && file->lost)
+		done = fail(EIO); /* evicted meanwhile */
 	lease_data_leave(client, op, file->node, need);
 	return done;
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
-
-static void wait_for_change(struct client *client, struct node *node)
-{
-	(void)waitq_wait(&node->changed, client_loop(client), UINT64_MAX); /* whoever set the flag clears it */
-}
 
 static enum lease_need need_of(const struct client_op *op)
 {
@@ -327,9 +324,11 @@ static int enter_write(struct client *client, struct client_op *op, struct clien
 	struct node *node = file->node;
 	enum lease_need need = need_of(op);
 	for (;;) {
-		while (node->truncating)
-			wait_for_change(client, node);
-		int rc = lease_data_enter(client, op, node, need);
+		int rc = 0;
+		while (node->truncating && rc == 0)
+			rc = session_wait(client, op, &node->changed);
+		if (rc == 0)
+			rc = lease_data_enter(client, op, node, need);
 		if (rc < 0)
 			return rc;
 		bool at_end = need != NEED_APPEND || node_size_is_ours(node);
@@ -350,11 +349,14 @@ static int enter_write(struct client *client, struct client_op *op, struct clien
 static int write_begin(struct client *client, struct client_op *op, struct client_file *file, uint64_t *offset)
 {
 	struct node *node = file->node;
-	while (op->appends && node->appending)
-		wait_for_change(client, node);
+	int rc = 0;
+	while (op->appends && node->appending && rc == 0)
+		rc = session_wait(client, op, &node->changed);
+	if (rc < 0)
+		return rc;
 	if (op->appends)
 		node->appending = true;
-	int rc = enter_write(client, op, file, offset);
+	rc = enter_write(client, op, file, offset);
 	if (rc == 0 && file->lost) {
 		lease_data_leave(client, op, node, need_of(op));
 		rc = fail(EIO);

@@ -40,7 +40,8 @@ static struct client_file *file_new(struct client *client, uint32_t flags)
 static void file_register(struct client_file *file, struct node *node)
 {
 	file->node = node;
-	file->error_seq = node->error_seq;
+	/* As in Linux: an error that nobody was told yet, since all who wrote have closed before it happened, is told to who opens next. */
+	file->error_seq = node->error_seq - (node->error_seq > 0 && !node->error_told);
 	list_push_back(&node->files, &file->node_link);
 	if (file->flags & OPEN_WRITE)
 		node->writers++;
@@ -52,7 +53,7 @@ struct opened {
 	const struct lease *lease;
 	struct blob layout, data;
 	uint8_t has_data; /* enum data_place */
-	uint64_t asked, boot_before, client_before;
+	uint64_t asked, boot_before;
 };
 
 /* After the reply: layout, attributes, and what a restart of the MDT in between may have made it forget. Parks. */
@@ -60,7 +61,7 @@ static int file_opened(struct client *client, struct client_op *op, struct clien
 		       struct client_entry *ret_entry)
 {
 	struct node *node = file->node;
-	if (client->identity.client != opened->client_before)
+	if (client->identity.client != op->asked_client)
 		file->lost = true; /* evicted while the answer was on its way */
 	int rc = node_set_layout(node, opened->layout);
 	if (rc == 0) {
@@ -126,7 +127,7 @@ int client_open(struct client *client, struct client_op *op, struct ino ino, uin
 		goto failed;
 	struct open_req req = {.cred = session_cred(op), .ino = ino, .flags = flags, .handle = file->handle};
 	struct open_rep rep;
-	uint64_t boot = boot_of_mdt(client, ino), id = client->identity.client;
+	uint64_t boot = boot_of_mdt(client, ino);
 	rc = session_mdt_call(client, ino,
 			      &(struct call){.op = OP_open, .req = &req, .rep = &rep, .arena = &arena, .cred = &req.cred, .who = op});
 	if (truncates) {
@@ -139,7 +140,7 @@ int client_open(struct client *client, struct client_op *op, struct ino ino, uin
 	open_end(node, flags);
 	file_register(file, node);
 	struct client_entry entry;
-	struct opened opened = {&rep.attr, &rep.lease, rep.layout, rep.data, rep.has_data, asked, boot, id};
+	struct opened opened = {&rep.attr, &rep.lease, rep.layout, rep.data, rep.has_data, asked, boot};
 	rc = file_opened(client, op, file, &opened, &entry);
 	if (rc < 0) {
 		client_release(client, file);
@@ -172,7 +173,7 @@ int client_create(struct client *client, struct client_op *op, struct ino parent
 		.handle = file->handle,
 	};
 	struct create_rep rep;
-	uint64_t boot = boot_of_mdt(client, parent), id = client->identity.client, asked = lease_asked(client);
+	uint64_t boot = boot_of_mdt(client, parent), asked = lease_asked(client);
 	struct node *dir = node_get(client, parent);
 	uint64_t stamp = lease_change_begin(client, dir), generation = dircache_change_begin(client, dir, name);
 	int rc = session_mdt_call(client, parent,
@@ -189,7 +190,7 @@ int client_create(struct client *client, struct client_op *op, struct ino parent
 	if (!rep.created && (flags & OPEN_TRUNC) != 0)
 		asked = lease_change_end(client, node, lease_change_begin(client, node));
 	file_register(file, node);
-	struct opened opened = {&rep.attr, &rep.lease, rep.layout, rep.data, rep.has_data, asked, boot, id};
+	struct opened opened = {&rep.attr, &rep.lease, rep.layout, rep.data, rep.has_data, asked, boot};
 	rc = file_opened(client, op, file, &opened, ret_entry);
 	if (rc == 0) {
 		node_count_lookup(client, rep.attr.ino);
@@ -217,7 +218,7 @@ int client_tmpfile(struct client *client, struct client_op *op, struct ino paren
 		.handle = file->handle,
 	};
 	struct tmpfile_rep rep;
-	uint64_t boot = boot_of_mdt(client, parent), id = client->identity.client, asked = lease_asked(client);
+	uint64_t boot = boot_of_mdt(client, parent), asked = lease_asked(client);
 	int rc = session_mdt_call(client, parent,
 				  &(struct call){.op = OP_tmpfile, .req = &req, .rep = &rep, .arena = &arena, .cred = &req.cred, .who = op});
 	if (rc < 0) {
@@ -225,7 +226,7 @@ int client_tmpfile(struct client *client, struct client_op *op, struct ino paren
 		return rc;
 	}
 	file_register(file, node_get(client, rep.attr.ino));
-	struct opened opened = {&rep.attr, &rep.lease, rep.layout, (struct blob){0}, rep.has_data, asked, boot, id};
+	struct opened opened = {&rep.attr, &rep.lease, rep.layout, (struct blob){0}, rep.has_data, asked, boot};
 	rc = file_opened(client, op, file, &opened, ret_entry);
 	if (rc < 0) {
 		client_release(client, file);
@@ -369,6 +370,7 @@ static int told_error(struct client_file *file)
 	if (file->error_seq == node->error_seq)
 		return 0;
 	file->error_seq = node->error_seq;
+	node->error_told = true;
 	return node->error;
 }
 
@@ -394,7 +396,7 @@ int client_fsync(struct client *client, struct client_op *op, struct client_file
 	if (file->lost)
 		return fail(EIO);
 	int rc = save(client, op, file->node->ino);
-	int told = told_error(file); /* may be the same one */
+	int told = file->lost ? fail(EIO) : told_error(file); /* may be the same one */
 	return rc < 0 ? rc : told;
 }
 

@@ -22,6 +22,8 @@ enum {
 	PAGES_MAX = CLIENT_BUF_BYTES / 4096,
 	PROC_STATUS_BYTES_MAX = 4096,
 };
+#define WATCH_PERIOD_NS    (100 * NS_PER_MS)
+#define CALLED_OFF_WAIT_NS (300 * NS_PER_MS) /* for an operation to end itself */
 
 /* ---- who asks: /proc/PID/status --------------------------------------------------------------------------------- */
 
@@ -95,6 +97,22 @@ bool fuse_asks_for_ofd(const struct fuse_request *req)
 	return number == SYS_fcntl && command >= F_OFD_GETLK && command <= F_OFD_SETLKW;
 }
 
+/* Its files are being closed for it: nobody signals it any more, and nobody sees what close would return. */
+static bool is_exiting(uint32_t pid)
+{
+	enum { PF_EXITING = 4 }; /* include/linux/sched.h; procfs shows it */
+	char path[40], text[PROC_STATUS_BYTES_MAX];
+	(void)snprintf(path, sizeof(path), "/proc/%u/stat", pid); /* fits */
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t len = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+	if (fd >= 0)
+		(void)close(fd); /* it was only read */
+	text[len > 0 ? len : 0] = '\0';
+	const char *at = strrchr(text, ')'); /* names may have spaces */
+	unsigned flags = 0;
+	return at != NULL && sscanf(at, ") %*c %*d %*d %*d %*d %*d %u", &flags) == 1 && (flags & PF_EXITING) != 0;
+}
+
 /* ---- open files ------------------------------------------------------------------------------------------------- */
 
 struct fuse_file *fuse_file_new(struct fuse_channel *channel, struct client_file *client_file)
@@ -106,14 +124,25 @@ struct fuse_file *fuse_file_new(struct fuse_channel *channel, struct client_file
 	return file;
 }
 
-int fuse_file_find(struct fuse_channel *channel, uint64_t id, struct fuse_file **ret_file)
+static void file_settle(struct fuse_channel *channel, struct fuse_file *file)
 {
+	if (!file->released || file->users > 0)
+		return;
+	client_release(channel->conf.client, file->file);
+	mem_free(file);
+}
+
+int fuse_file_find(struct fuse_request *req, uint64_t id, struct fuse_file **ret_file)
+{
+	struct fuse_channel *channel = req->channel;
 	for (struct map_node *node = map_first(&channel->files, map_hash_u64(id)); node != NULL; node = map_next(node)) {
 		struct fuse_file *file = CONTAINER_OF(node, struct fuse_file, node);
-		if (file->id == id) {
-			*ret_file = file;
-			return 0;
-		}
+		if (file->id != id)
+			continue;
+		CHECK(req->using == NULL || req->using == file);
+		file->users += req->using == NULL;
+		req->using = *ret_file = file;
+		return 0;
 	}
 	return fail(EBADF);
 }
@@ -121,8 +150,8 @@ int fuse_file_find(struct fuse_channel *channel, uint64_t id, struct fuse_file *
 void fuse_file_free(struct fuse_channel *channel, struct fuse_file *file)
 {
 	map_remove(&channel->files, &file->node);
-	client_release(channel->conf.client, file->file);
-	mem_free(file);
+	file->released = true;
+	file_settle(channel, file);
 }
 
 /* ---- bodies and answers ----------------------------------------------------------------------------------------- */
@@ -189,9 +218,9 @@ static void log_failure(const struct fuse_request *req, int rc, const char *did)
 static void answer(struct fuse_request *req, int rc)
 {
 	struct client *client = req->channel->conf.client;
-	if (rc < 0 && (err_to_errno(rc) == EIO || err_to_errno(rc) == EPROTO))
+	if (rc < 0 && (err_to_errno(rc) == EIO || err_to_errno(rc) == EPROTO) && !req->answered)
 		log_failure(req, rc, "told the caller");
-	int sent = send_answer(req->channel, req->header.unique, rc, req->out, req->out_len);
+	int sent = req->answered ? -ENOENT : send_answer(req->channel, req->header.unique, rc, req->out, req->out_len);
 	client_op_done(client, &req->op); /* the kernel has it: its pages are unlocked */
 	if (sent == 0 || rc < 0)
 		return;
@@ -205,6 +234,10 @@ static void answer(struct fuse_request *req, int rc)
 static void request_free(struct fuse_request *req)
 {
 	map_remove(&req->channel->requests, &req->node);
+	if (req->using != NULL) {
+		req->using->users--;
+		file_settle(req->channel, req->using);
+	}
 	if (req->out_buf != NULL)
 		client_buf_put(req->out_buf);
 	if (req->buf != NULL)
@@ -257,15 +290,83 @@ static struct fuse_request *find_request(struct fuse_channel *channel, uint64_t 
 	return NULL;
 }
 
+/* ---- requests that nobody waits for any more --------------------------------------------------------------------
+ *
+ * A wait that may end when it is called off does so itself. What does not (a change that was sent goes on until it is known what became of it; a
+ * connection is tried for some seconds) is answered early, and its task left to itself: so no program hangs. */
+
+/* It has not begun. */
+static void answer_waiting(struct fuse_request *req, int rc)
+{
+	list_remove(&req->wait_link);
+	req->channel->waiting_count--;
+	answer(req, rc);
+	request_free(req);
+}
+
+static void answer_early(struct fuse_request *req, uint64_t now_ns)
+{
+	bool off = !req->answered && client_op_is_called_off(&req->op);
+	if (off && req->called_off_ns == 0)
+		req->called_off_ns = now_ns;
+	if (!off || now_ns - req->called_off_ns < CALLED_OFF_WAIT_NS)
+		return;
+	int rc = req->op.expired ? fail(ERR_gave_up) : fail(ERR_interrupted);
+	log_failure(req, rc, "answered it; what was sent goes on until it is known what became of it");
+	(void)send_answer(req->channel, req->header.unique, rc, NULL, 0); /* to nobody, if the kernel has given it up, too */
+	req->answered = true;
+}
+
+/* True: it is to be looked at again. */
+static bool look_after(struct fuse_request *req, uint64_t now_ns)
+{
+	struct client_op *op = &req->op;
+	/* Who waits for a lock waits for its holder, not for a server. */
+	uint64_t soft_ns = req->header.opcode == FUSE_SETLKW ? 0 : req->channel->conf.soft_ns;
+	if (soft_ns != 0 && !op->expired && now_ns - req->arrived_ns >= soft_ns)
+		client_op_expire(op);
+	/* The kernel tells of the first signal only: of SIGKILL after another one nobody tells, nor of an exit that closes files. */
+	bool closes = req->header.opcode == FUSE_FLUSH;
+	if (!op->killed && ((op->interrupted && is_dying(req->header.pid)) || (closes && is_exiting(req->header.pid))))
+		client_op_interrupt(op, true);
+	if (list_node_is_linked(&req->wait_link) && client_op_is_called_off(op)) {
+		answer_waiting(req, op->expired ? fail(ERR_gave_up) : fail(ERR_interrupted));
+		return false;
+	}
+	answer_early(req, now_ns);
+	return !req->answered && (op->interrupted || closes || soft_ns != 0);
+}
+
+static void watch_task(void *arg)
+{
+	struct fuse_channel *channel = arg;
+	bool any = true;
+	while (any && !channel->closed) {
+		task_sleep(channel->conf.loop, WATCH_PERIOD_NS);
+		any = false;
+		uint64_t now_ns = loop_now_ns(channel->conf.loop);
+		struct map_iter iter = map_iter_begin(&channel->requests);
+		for (struct map_node *node; (node = map_iter_next(&iter)) != NULL;)
+			any |= look_after(CONTAINER_OF(node, struct fuse_request, node), now_ns);
+	}
+	channel->watching = false;
+}
+
+static void watch(struct fuse_channel *channel)
+{
+	if (channel->watching || channel->closed)
+		return;
+	channel->watching = true;
+	(void)task_spawn(channel->conf.loop, "fuse_watch", watch_task, channel); /* never fails; it ends itself */
+}
+
 static void interrupt_request(struct fuse_request *req, bool killed)
 {
 	client_op_interrupt(&req->op, killed);
-	if (!list_node_is_linked(&req->wait_link))
-		return;
-	list_remove(&req->wait_link); /* it has not begun */
-	req->channel->waiting_count--;
-	answer(req, -EINTR);
-	request_free(req);
+	if (list_node_is_linked(&req->wait_link))
+		answer_waiting(req, fail(ERR_interrupted));
+	else
+		watch(req->channel);
 }
 
 /* ---- what needs no task ----------------------------------------------------------------------------------------- */
@@ -381,6 +482,7 @@ static void take_request(struct fuse_channel *channel, const uint8_t *message, s
 	struct fuse_request *req = mem_alloc(sizeof(*req));
 	*req = (struct fuse_request){.channel = channel, .row = row, .header = header, .body_len = body_len};
 	req->op = (struct client_op){.uid = header.uid, .gid = header.gid, .groups = op_groups};
+	req->arrived_ns = loop_now_ns(channel->conf.loop);
 	list_node_init(&req->wait_link);
 	arena_init(&req->arena);
 	if (header.opcode == FUSE_WRITE && body_len > sizeof(struct fuse_write_in) + FUSE_WRITE_COPY_MAX) {
@@ -398,6 +500,8 @@ static void take_request(struct fuse_channel *channel, const uint8_t *message, s
 	list_push_back(&channel->waiting, &req->wait_link);
 	channel->waiting_count++;
 	start_next(channel);
+	if (channel->conf.soft_ns != 0 || header.opcode == FUSE_FLUSH)
+		watch(channel);
 }
 
 static void end_channel(struct fuse_channel *channel, int rc)
@@ -490,7 +594,7 @@ bool fuse_channel_has_ended(const struct fuse_channel *channel)
 
 bool fuse_channel_is_idle(const struct fuse_channel *channel)
 {
-	return channel->requests.count == 0;
+	return channel->requests.count == 0 && !channel->watching;
 }
 
 void fuse_channel_close(struct fuse_channel *channel)
@@ -499,12 +603,8 @@ void fuse_channel_close(struct fuse_channel *channel)
 	channel->source.fd = -1;
 	channel->source.in_flight = false;
 	struct list_node *link;
-	while ((link = list_pop_front(&channel->waiting)) != NULL) {
-		struct fuse_request *req = CONTAINER_OF(link, struct fuse_request, wait_link);
-		channel->waiting_count--;
-		answer(req, -EINTR);
-		request_free(req);
-	}
+	while ((link = list_first(&channel->waiting)) != NULL)
+		answer_waiting(CONTAINER_OF(link, struct fuse_request, wait_link), -EINTR);
 	struct map_iter iter = map_iter_begin(&channel->requests);
 	for (struct map_node *node; (node = map_iter_next(&iter)) != NULL;)
 		client_op_interrupt(&CONTAINER_OF(node, struct fuse_request, node)->op, true);

@@ -13,6 +13,7 @@ struct fuse_channel_conf {
 	struct client *client; /* started; borrowed */
 	struct loop *loop;
 	struct log *log;       /* may be NULL */
+	uint64_t soft_ns;      /* a request that takes longer is answered with EIO; 0: it waits for ever */
 };
 
 /* Begins to serve at once. Owned; fuse_channel_free. */

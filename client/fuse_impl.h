@@ -29,9 +29,11 @@ static_assert(FUSE_WRITE_HEAD_BYTES == 80 && (int)FUSE_WRITE_HEAD_BYTES <= (int)
 
 /* An open file as the kernel names it. */
 struct fuse_file {
-	struct map_node node;       /* fuse_channel.files */
+	struct map_node node;       /* fuse_channel.files, until it is released */
 	uint64_t id;                /* fh */
 	struct client_file *file;   /* owned */
+	uint32_t users;             /* requests: one that was answered early may go on after the release */
+	bool released;              /* the last user frees it */
 	uint64_t suid_checked_ns;   /* when the file was last seen to have no set-id bits; 0: never */
 	uint64_t suid_checked_mode_gen; /* fuse_channel.mode_gen then */
 };
@@ -42,6 +44,10 @@ struct fuse_request {
 	struct fuse_channel *channel;
 	const struct fuse_op *row;
 	struct client_op op;
+	uint64_t arrived_ns;
+	uint64_t called_off_ns;     /* when it was found to be; 0: it is not */
+	bool answered;              /* early: what comes of it is undone */
+	struct fuse_file *using;    /* one of its users, until the request ends; NULL: none */
 	struct fuse_in_header header;
 	const uint8_t *body;        /* behind the header */
 	size_t body_len, body_used; /* bytes; fuse_take moves body_used */
@@ -80,15 +86,16 @@ struct fuse_channel {
 	uint64_t last_file_id;
 	uint64_t mode_gen;           /* grows with every change of modes and owners through this mount */
 	uint64_t counts[FUSE_OPCODES]; /* requests, by opcode */
+	bool watching;               /* a task looks after what was called off, and after time on a soft mount */
 	bool ready, ended, closed;
 };
 
 /* ---- fuse_channel.c -------------------------------------------------------------------------------------------- */
 /* Give an open file a number; owns `file` from then on. */
 struct fuse_file *fuse_file_new(struct fuse_channel *channel, struct client_file *file);
-/* Errors: EBADF. */
-int fuse_file_find(struct fuse_channel *channel, uint64_t id, struct fuse_file **ret_file);
-/* Ends it: the file is released. */
+/* The request becomes a user of it; always of the same one. Errors: EBADF. */
+int fuse_file_find(struct fuse_request *req, uint64_t id, struct fuse_file **ret_file);
+/* No request finds it any more; with its last user the file is released. */
 void fuse_file_free(struct fuse_channel *channel, struct fuse_file *file);
 
 /* The next `len` bytes of the body; NULL if there are not so many. 8-byte alignment is the kernel's promise for fixed structures. */

@@ -118,7 +118,7 @@ static int run_setattr(struct fuse_request *req)
 	};
 	if ((in->valid & FATTR_FH) != 0) {
 		struct fuse_file *file = NULL;
-		int rc = fuse_file_find(req->channel, in->fh, &file);
+		int rc = fuse_file_find(req, in->fh, &file);
 		if (rc < 0)
 			return rc;
 		set.file = file->file;

@@ -11,7 +11,7 @@ enum { SUID_CHECK_INTERVAL_NS = 1000 * 1000 * 1000 };
 
 static int take_file(struct fuse_request *req, uint64_t id, struct fuse_file **ret_file)
 {
-	return fuse_file_find(req->channel, id, ret_file);
+	return fuse_file_find(req, id, ret_file);
 }
 
 /* execve opens with it (the kernel's FMODE_EXEC): the right to execute is what counts, a program need not be readable. */
@@ -144,7 +144,9 @@ int fuse_run_read(struct fuse_request *req)
 		return fail(EINVAL);
 	/* Only what goes past the page cache names the owner of its locks: all else fills pages, which are locked until it is answered. */
 	req->op.fills_pages = (in->read_flags & FUSE_READ_LOCKOWNER) == 0;
-	req->out_buf = client_buf_get(req->channel->conf.client);
+	rc = client_buf_get(req->channel->conf.client, &req->op, &req->out_buf);
+	if (rc < 0)
+		return rc;
 	int64_t len = client_read(req->channel->conf.client, &req->op, file->file, in->offset, req->out_buf, in->size);
 	if (len < 0)
 		return (int)len;

@@ -15,7 +15,7 @@ static int take_lock(struct fuse_request *req, struct client_file **ret_file, st
 {
 	const struct fuse_lk_in *in = fuse_take(req, sizeof(*in));
 	struct fuse_file *file = NULL;
-	int rc = fuse_file_find(req->channel, in->fh, &file);
+	int rc = fuse_file_find(req, in->fh, &file);
 	if (rc < 0)
 		return rc;
 	bool flock = (in->lk_flags & FUSE_LK_FLOCK) != 0;

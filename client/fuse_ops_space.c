@@ -19,7 +19,7 @@ int fuse_run_fallocate(struct fuse_request *req)
 		flags |= (in->mode & (uint32_t)modes[i].mode) != 0 ? modes[i].flag : 0;
 		left &= ~(uint32_t)modes[i].mode;
 	}
-	int rc = fuse_file_find(req->channel, in->fh, &file);
+	int rc = fuse_file_find(req, in->fh, &file);
 	if (rc < 0)
 		return rc;
 	if (left != 0)
@@ -32,7 +32,7 @@ int fuse_run_lseek(struct fuse_request *req)
 	const struct fuse_lseek_in *in = fuse_take(req, sizeof(*in));
 	struct fuse_file *file = NULL;
 	uint64_t offset = 0;
-	int rc = fuse_file_find(req->channel, in->fh, &file);
+	int rc = fuse_file_find(req, in->fh, &file);
 	if (rc < 0)
 		return rc;
 	if (in->whence != SEEK_DATA && in->whence != SEEK_HOLE)

@@ -132,23 +132,6 @@ static bool goes_on_while_giving(const struct node *node, enum lease_need need)
 	return node->giving_attr > 0 && node->size_known && !node->truncating && place_is_known(node);
 }
 
-static int wait_for_lease(struct client *client, struct client_op *op, struct node *node)
-{
-	struct task *self = task_current(client_loop(client));
-	if (op != NULL)
-		op->task = self;
-	(void)waitq_wait(&node->changed, client_loop(client), env_now_ns(client->env) + NS_PER_S); /* either way the caller looks again */
-	if (op != NULL && op->task == self)
-		op->task = NULL;
-	if (op != NULL && (op->interrupted || op->killed)) {
-		client->counters.interrupted++;
-		return fail(ERR_interrupted);
-	}
-	if (client->ended || (client->stopping && op != NULL && !op->is_admin))
-		return fail(ERR_aborted);
-	return 0;
-}
-
 static void fill_begin(struct client_op *op, struct node *node)
 {
 	op->reading = node;
@@ -198,7 +181,7 @@ int lease_data_enter(struct client *client, struct client_op *op, struct node *n
 		uint64_t get_count = node->get_count;
 		if (!node->giving && !waits && !node->getting && lease_is_live(client))
 			get_start(client, node, mode_wanted(node, need), need == NEED_READ || need == NEED_WRITE);
-		int rc = wait_for_lease(client, op, node);
+		int rc = session_wait(client, op, &node->changed);
 		if (rc < 0)
 			return rc;
 		if (node->get_count != get_count && node->get_rc < 0 && !err_is(node->get_rc, ERR_retry))

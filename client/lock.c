@@ -290,16 +290,16 @@ static struct lock_request *request_start(struct lock_owner *owner, const struct
 static int request_wait(struct lock_request *request, struct client_op *op, bool interruptible)
 {
 	struct client *client = request->owner->client;
-	request->asker = op->task = task_current(client_loop(client));
+	request->asker = task_current(client_loop(client));
+	op->changes += !interruptible;
 	/* Once it is granted it is only a matter of its task's running. */
-	while (!request->over && (request->change != 0 || !(op->killed || (op->interrupted && interruptible))))
-		task_park(client_loop(client));
-	op->task = NULL;
+	while (!request->over && (request->change != 0 || !client_op_is_called_off(op)))
+		session_park(client, op);
 	request->asker = NULL;
 	if (!request->over) {
 		client->counters.interrupted++;
 		waitq_wake_all(&request->changed);
-		return fail(ERR_interrupted);
+		return op->expired ? fail(ERR_gave_up) : fail(ERR_interrupted);
 	}
 	int rc = request->rc;
 	mem_free(request);

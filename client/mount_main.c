@@ -25,6 +25,7 @@
 
 enum {
 	BUFFERS_BESIDE_UNSTABLE = 64, /* for reads and writes on their way */
+	START_HINT_S = 2,
 	INIT_WAIT_S = 30,
 	UNMOUNT_WAIT_S = 30, /* for the kernel: it may have pages to write */
 	IDLE_WAIT_S = 10,    /* for requests that were told to end */
@@ -52,6 +53,7 @@ struct mount {
 	struct fuse_channel *channel;
 	struct threads *threads; /* for what may wait for the mount itself */
 	uint64_t deadline_ns;  /* of what is waited for now */
+	uint64_t hint_ns;      /* then a person is told what is waited for */
 	bool start_done, unmount_done, end_done;
 	int start_rc, stop_rc;
 };
@@ -89,8 +91,8 @@ static int translate_words(struct mount *mount, int argc, char **argv, char **re
 				ret_argv[count++] = argv[i++];
 		} else if (strncmp(word, "-o", 2) == 0 && (word[2] != '\0' || i + 1 < argc)) {
 			const char *list = word[2] != '\0' ? word + 2 : argv[++i];
-			char *ours = mem_alloc(strlen(list) + 3);
-			char *kernels = mem_alloc(strlen(list) + 1);
+			char *ours = mem_alloc(2 + MOUNT_LIST_BYTES(list));
+			char *kernels = mem_alloc(MOUNT_LIST_BYTES(list));
 			memcpy(ours, "-o", 2);
 			mount_options_split(list, ours + 2, kernels);
 			add_kernel_options(mount, kernels);
@@ -224,6 +226,12 @@ static uint64_t in_seconds(const struct mount *mount, uint64_t s)
 	return loop_now_ns(mount->env.loop) + s * NS_PER_S;
 }
 
+static bool start_is_slow(void *ctx)
+{
+	struct mount *mount = ctx;
+	return mount->start_done || loop_now_ns(mount->env.loop) >= mount->hint_ns;
+}
+
 static bool start_is_over(void *ctx)
 {
 	struct mount *mount = ctx;
@@ -275,12 +283,17 @@ static int join_cluster(struct mount *mount)
 {
 	char text[IO_ERROR_TEXT_BYTES];
 	mount->deadline_ns = add_sat_u64(loop_now_ns(mount->env.loop), mount->options.conf.wait);
+	unsigned long long wait_s = mount->options.conf.wait / NS_PER_S;
+	mount->hint_ns = in_seconds(mount, START_HINT_S);
 	(void)task_spawn(mount->env.loop, "start", start_task, mount); /* it sets start_done */
-	if (!driver_run_until(mount->driver, start_is_over, mount))
+	bool goes_on = driver_run_until(mount->driver, start_is_slow, mount);
+	if (goes_on && !mount->start_done)
+		fprintf(stderr, "%s: %s: waiting for %.120s, for up to %llu s (Ctrl-C ends it)\n", program, mount->options.words[0], mount->spec.mgs,
+			wait_s);
+	if (!goes_on || !driver_run_until(mount->driver, start_is_over, mount))
 		return complain(mount, "interrupted before its cluster answered", "");
 	if (!mount->start_done) {
-		(void)snprintf(text, sizeof(text), "no answer from %.120s within %llu s (-o wait=TIME waits longer)", mount->spec.mgs,
-			       (unsigned long long)(mount->options.conf.wait / NS_PER_S));
+		(void)snprintf(text, sizeof(text), "no answer from %.120s within %llu s (-o wait=TIME waits longer)", mount->spec.mgs, wait_s);
 		return complain(mount, "cannot be mounted", text);
 	}
 	if (err_is(mount->start_rc, EINVAL))
@@ -327,7 +340,8 @@ static int mount_session(struct mount *mount)
 		return complain(mount, "the mount cannot be read", err_text(-errno));
 	mount->env.kcache = kcache_fuse_new(mount->env.loop, fd);
 	mount->channel = fuse_channel_new(
-		&(struct fuse_channel_conf){.fd = fd, .client = mount->client, .loop = mount->env.loop, .log = &mount->log});
+		&(struct fuse_channel_conf){.fd = fd, .client = mount->client, .loop = mount->env.loop, .log = &mount->log,
+					    .soft_ns = conf->soft ? conf->timeo * (NS_PER_S / 10) : 0});
 	return 0;
 }
 

@@ -122,6 +122,10 @@ void mount_options_split(const char *list, char *ret_ours, char *ret_kernel)
 	for (const char *at = list; *at != '\0';) {
 		struct str word = {at, strcspn(at, ",")};
 		at += word.len + (at[word.len] == ',');
+		if (str_eq(word, STR("hard"))) { /* NFS's word; the last of both counts */
+			append(ret_ours, STR("soft=false"));
+			continue;
+		}
 		if (word.len == 0 || is_one_of(word, nobodys) || begins(word, STR("x-")) || begins(word, STR("X-")) ||
 		    begins(word, STR("comment=")) || begins(word, STR("user=")) || begins(word, STR("uhelper=")) || begins(word, STR("helper=")))
 			continue;

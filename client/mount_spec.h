@@ -17,7 +17,8 @@ struct mount_spec {
 int mount_spec_parse(const char *text, struct mount_spec *ret_spec, char ret_error[CONF_ERROR_BYTES_MAX]);
 
 /* An -o list in two: what our own table may know, and what is the kernel's (nosuid, noatime, …). What mount(8) passes for itself alone (_netdev,
- * user, …) is dropped. Each of the two has room for strlen(list) + 1 bytes. */
+ * user, …) is dropped. Each of the two has room for MOUNT_LIST_BYTES(list). */
+#define MOUNT_LIST_BYTES(list) (3 * strlen(list) + 1)
 void mount_options_split(const char *list, char *ret_ours, char *ret_kernel);
 
 #endif

@@ -305,6 +305,8 @@ static int tell_own_opens(struct client *client, struct client_op *op, struct no
 	node->told_handle = handle; /* whoever closes the last of them meanwhile waits for us: it is a user of the node, too */
 	client->counters.opens_told++;
 	int rc = session_mdt_call(client, node->ino, &(struct call){.op = OP_open, .req = &req, .rep = &rep, .arena = &arena, .who = op});
+	if (session_is_called_off(rc) && node->told_handle == handle)
+		node->told_handle = 0; /* nothing was sent */
 	return rc == -ESTALE || rc == -ENOENT ? 0 : rc;
 }
 

@@ -151,6 +151,7 @@ void node_set_error(struct node *node, int rc)
 {
 	node->error = rc;
 	node->error_seq++;
+	node->error_told = false;
 }
 
 void node_merge_attr(struct client *client, struct node *node, struct attr *attr)

@@ -194,8 +194,8 @@ static void answered(struct client *client, struct target *target)
 	target->waiting_since_ns = 0;
 }
 
-/* One attempt against whoever is the target now. *ret_sent: a copy may be under way. */
-static int attempt(struct client *client, uint8_t kind, uint32_t index, const struct call *call, uint64_t opno, bool resent,
+/* One attempt against whoever is the target now. *sent: a copy may be under way. */
+static int attempt(struct client *client, uint8_t kind, uint32_t index, const struct call *call, uint64_t opno, bool *sent,
 		   struct target **ret_target)
 {
 	struct target *target = session_target(client, kind, index);
@@ -206,8 +206,9 @@ static int attempt(struct client *client, uint8_t kind, uint32_t index, const st
 		.arena = call->arena,
 		.timeout_ns = client->conf.attempt_ns,
 		.opno = opno,
-		.resent = resent,
+		.resent = *sent,
 		.bulk_len = call->bulk_len,
+		.ret_sent = sent,
 	};
 	bool connected = rpc_peer_is_connected(target->peer);
 	int rc = rpc_call(target->peer, call->op, call->req, call->rep, &args);
@@ -218,66 +219,170 @@ static int attempt(struct client *client, uint8_t kind, uint32_t index, const st
 	return rc;
 }
 
-/* Has the caller called it off, at a point where nothing has been sent or repeating changes nothing? A process that dies does not ask what became
- * of its mutations: they may still happen, until `lowest` passes their number. Not so opens: somebody must close them. */
-static bool called_off(struct client *client, const struct call *call, bool sent_mutation)
+/* ---- waits that may be called off ------------------------------------------------------------------------------- */
+
+/* A task that waits on behalf of an operation. */
+struct op_wait {
+	struct op_wait *next;
+	struct task *task;
+};
+
+static void wait_begin(struct client *client, struct client_op *op, struct op_wait *wait)
 {
-	if (call->who == NULL || !(call->who->interrupted || call->who->killed))
-		return false;
-	if (!sent_mutation) {
+	*wait = (struct op_wait){.task = task_current(client_loop(client))};
+	if (op == NULL)
+		return;
+	wait->next = op->waits;
+	op->waits = wait;
+}
+
+static void wait_end(struct client_op *op, const struct op_wait *wait)
+{
+	if (op == NULL)
+		return;
+	struct op_wait **at = &op->waits;
+	while (*at != wait)
+		at = &(*at)->next;
+	*at = wait->next;
+}
+
+bool client_op_is_called_off(const struct client_op *op)
+{
+	return op->killed || op->expired || (op->interrupted && op->changes == 0);
+}
+
+static void call_off(struct client_op *op)
+{
+	for (const struct op_wait *wait = op->waits; wait != NULL; wait = wait->next)
+		task_wake(wait->task);
+}
+
+void client_op_interrupt(struct client_op *op, bool killed)
+{
+	op->interrupted = true;
+	op->killed = op->killed || killed;
+	call_off(op);
+}
+
+void client_op_expire(struct client_op *op)
+{
+	op->expired = true;
+	call_off(op);
+}
+
+bool session_is_called_off(int rc)
+{
+	return rc == -ERR_interrupted || rc == -ERR_gave_up || rc == -ERR_aborted;
+}
+
+/* 0: it goes on. */
+static int called_off(struct client *client, const struct client_op *op)
+{
+	if (op != NULL && client_op_is_called_off(op)) {
 		client->counters.interrupted++;
-		return true;
+		return op->expired ? fail(ERR_gave_up) : fail(ERR_interrupted);
 	}
-	if (!call->who->killed || call->op == OP_open || call->op == OP_create)
-		return false;
-	client->counters.abandoned++;
-	return true;
+	if (client->ended || (client->stopping && op != NULL && !op->is_admin))
+		return fail(ERR_aborted);
+	return 0;
 }
 
-/* An interrupt ends it early. Several tasks may work for one `who`: the last one to sleep is the one that is woken. */
-static void backoff(struct client *client, struct client_op *who, uint64_t duration_ns)
+int session_wait(struct client *client, struct client_op *op, struct waitq *waitq)
 {
-	struct task *self = task_current(client_loop(client));
-	if (who != NULL)
-		who->task = self;
+	struct op_wait wait;
+	int rc = called_off(client, op);
+	if (rc < 0)
+		return rc;
+	wait_begin(client, op, &wait);
+	(void)waitq_wait_once(waitq, client_loop(client), env_now_ns(client->env) + NS_PER_S); /* either way: the caller looks again */
+	wait_end(op, &wait);
+	return called_off(client, op);
+}
+
+void session_park(struct client *client, struct client_op *op)
+{
+	struct op_wait wait;
+	wait_begin(client, op, &wait);
+	task_park(client_loop(client));
+	wait_end(op, &wait);
+}
+
+/* Calling off ends it early. */
+static void backoff(struct client *client, struct client_op *op, uint64_t duration_ns)
+{
+	struct op_wait wait;
+	wait_begin(client, op, &wait);
 	(void)task_park_until(client_loop(client), env_now_ns(client->env) + duration_ns); /* woken or not: repeat */
-	if (who != NULL && who->task == self)
-		who->task = NULL;
+	wait_end(op, &wait);
 }
 
-static int repeat(struct client *client, uint8_t kind, uint32_t index, const struct call *call, uint64_t opno)
+/* *ret_undone, with ERR_evicted: no copy of it was done. */
+static int repeat(struct client *client, uint8_t kind, uint32_t index, const struct call *call, uint64_t opno, bool *ret_undone)
 {
-	bool mutates = opno != 0;
 	uint64_t begin_ns = env_now_ns(client->env), backoff_ns = BACKOFF_MIN_NS;
+	struct client_op *who = call->who;
 	bool sent = false;
 	for (uint64_t client_id = client->identity.client;;) {
-		if (called_off(client, call, mutates && sent))
-			return fail(ERR_interrupted);
-		if (client->ended || (client->stopping && call->who != NULL && !call->who->is_admin))
-			return fail(ERR_aborted);
+		/* A change that was sent ends with its answer: nobody else would know what became of it. */
+		int off = called_off(client, opno != 0 && sent && !client->stopping ? NULL : who);
+		if (off < 0)
+			return off;
+		*ret_undone = !sent;
 		if (client->identity.client != client_id) /* evicted, and joined anew, while we waited: a copy may have been done for the old one */
 			return fail(ERR_evicted);
 		struct target *target = NULL;
 		if (sent)
 			client->counters.resends++;
-		if (call->who != NULL)
-			call->who->asked_ns = env_now_ns(client->env);
-		int rc = attempt(client, kind, index, call, opno, sent, &target);
-		if (client->identity.client != client_id)
-			return fail(ERR_evicted);
-		if (rc == -ERR_evicted) {
-			session_evicted(client);
-			return rc;
+		bool may_change = who != NULL && opno != 0 && !sent;
+		if (who != NULL) {
+			who->asked_ns = env_now_ns(client->env);
+			who->asked_client = client_id;
+			who->changes += may_change;
 		}
+		int rc = attempt(client, kind, index, call, opno, &sent, &target);
+		bool refused = rc == -ERR_evicted; /* this copy was not done; of earlier ones nobody knows */
+		if (may_change && (!sent || refused))
+			who->changes--;
+		if (!refused)
+			*ret_undone = !sent;
+		else if (client->identity.client == client_id)
+			session_evicted(client);
+		if (refused || client->identity.client != client_id)
+			return fail(ERR_evicted);
 		if (!err_is(rc, ERR_retry))
 			return rc;
-		sent = true;
 		complain(client, target, call, begin_ns, rc);
 		if (target == NULL || err_is(rc, ERR_stale_epoch) || err_is(rc, ERR_not_owner) || err_is(rc, ERR_refused) ||
 		    err_is(rc, ERR_timeout) || err_is(rc, ERR_conn_lost))
 			(void)session_refresh_map(client, 0); /* it may have moved; if not, repeat where it was */
-		backoff(client, call->who, backoff_ns);
+		backoff(client, who, backoff_ns);
 		backoff_ns = min_u64(backoff_ns * 2, BACKOFF_MAX_NS);
+	}
+}
+
+/* An eviction takes what the client had: files that were open, data, locks. What needs none of it is asked again as the new client, unless it was done for the
+ * old one. */
+static bool survives_eviction(uint8_t kind, const struct call *call)
+{
+	if (call->who == NULL)
+		return false;
+	switch (call->op) {
+	case OP_mkdir:
+	case OP_mknod:
+	case OP_symlink:
+	case OP_link:
+	case OP_unlink:
+	case OP_rmdir:
+	case OP_rename:
+	case OP_setxattr:
+	case OP_removexattr:
+	case OP_create:
+	case OP_obj_stat:
+		return true;
+	case OP_open:
+		return call->cred != NULL; /* else it is for files that are open already: see names.c */
+	default:
+		return kind == TARGET_MDT && (proto_op((uint16_t)call->op)->flags & OPF_MUTATES) == 0;
 	}
 }
 
@@ -285,15 +390,21 @@ int session_call(struct client *client, uint8_t kind, uint32_t index, const stru
 {
 	const struct proto_op *op = proto_op((uint16_t)call->op);
 	uint8_t groups[GROUPS_MAX * 4];
-	while (!client->joined && !client->ended)
-		(void)waitq_wait(&client->joined_q, client_loop(client), UINT64_MAX); /* the join ends it */
 	for (;;) {
 		struct opno opno = {.number = 0};
-		if (op->flags & OPF_MUTATES)
+		bool mutates = (op->flags & OPF_MUTATES) != 0, undone = false;
+		int rc = 0;
+		while (!client->joined && !client->ended && rc == 0)
+			rc = session_wait(client, call->who, &client->joined_q);
+		if (rc < 0)
+			return rc;
+		if (mutates)
 			opno_begin(client, &opno);
-		int rc = repeat(client, kind, index, call, opno.number);
-		if (op->flags & OPF_MUTATES)
+		rc = repeat(client, kind, index, call, opno.number, &undone);
+		if (mutates)
 			opno_end(client, &opno);
+		if (rc == -ERR_evicted && (undone || !mutates) && survives_eviction(kind, call))
+			continue;
 		if (rc != -ERR_need_groups || call->cred == NULL || (call->cred->flags & CRED_HAS_GROUPS) != 0)
 			return rc;
 		/* The answer depends on supplementary groups: fetch them now, which most calls never need. */
@@ -329,14 +440,6 @@ int session_mdt_call(struct client *client, struct ino ino, const struct call *c
 	int rc = session_call(client, TARGET_MDT, mdt, call);
 	lease_call_end(&running);
 	return rc;
-}
-
-void client_op_interrupt(struct client_op *op, bool killed)
-{
-	op->interrupted = true;
-	op->killed = op->killed || killed;
-	if (op->task != NULL)
-		task_wake(op->task);
 }
 
 /* ---- the client's life ----------------------------------------------------------------------------------------- */
@@ -445,18 +548,32 @@ void session_evicted(struct client *client)
 	session_spawn(client, "rejoin", rejoin_task, client);
 }
 
+/* Once, and once when it is over. */
+static void say_renewed(struct client *client, int rc, bool *unheard)
+{
+	if (err_is(rc, ERR_retry) && !*unheard)
+		log_line(client->conf.log, LOG_LEVEL_WARN, "session", "mgs=%s err=%s lease_s=%" PRIu64
+			 " did=\"the lease is not renewed: trying again; unsaved data is lost if the others go on without us\"",
+			 client->mgs_address, err_name(rc), client->lease_ns / NS_PER_S);
+	else if (rc == 0 && *unheard)
+		log_line(client->conf.log, LOG_LEVEL_INFO, "session", "mgs=%s did=\"it answers again\"", client->mgs_address);
+	*unheard = err_is(rc, ERR_retry);
+}
+
 static void renew_task(void *arg)
 {
 	struct client *client = arg;
+	bool unheard = false;
 	while (!client->ended) {
 		session_nap(client, client->lease_ns / 3);
 		if (client->ended || !client->joined)
 			continue;
 		struct client_renew_req req = {.client = client->identity.client, .dirty_bytes = client_unsaved_bytes(client)};
-		req.dirty_files = unstable_file_count(client) + (uint32_t)client->small_dirty_files;
+		req.dirty_files = unstable_files(client, NULL, 0) + (uint32_t)client->small_dirty_files;
 		struct client_renew_rep rep;
 		uint64_t sent_ns = env_now_ns(client->env);
 		int rc = rpc_client_renew(client->mgs, &req, &rep, &(struct rpc_args){.timeout_ns = client->lease_ns / 3});
+		say_renewed(client, rc, &unheard);
 		if (rc == 0 && req.client == client->identity.client) {
 			client->lease_ns = max_u64(rep.lease_ms, 100) * NS_PER_MS;
 			live_since(client, sent_ns);

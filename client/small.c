@@ -186,16 +186,10 @@ int small_reserve(struct client *client, struct client_op *op)
 {
 	uint64_t client_id = client->identity.client;
 	while (client->small_dirty_bytes > SMALL_DIRTY_BYTES_MAX) {
-		struct task *self = task_current(client_loop(client));
 		waitq_wake_all(&client->publish_wanted);
-		op->task = self;
-		(void)waitq_wait(&client->small_room, client_loop(client), env_now_ns(client->env) + NS_PER_S); /* either way we look again */
-		if (op->task == self)
-			op->task = NULL;
-		if (op->interrupted || op->killed)
-			return fail(ERR_interrupted);
-		if (client->ended)
-			return fail(ERR_aborted);
+		int rc = session_wait(client, op, &client->small_room);
+		if (rc < 0)
+			return rc;
 		if (client->identity.client != client_id)
 			return fail(ERR_evicted);
 	}
@@ -204,8 +198,11 @@ int small_reserve(struct client *client, struct client_op *op)
 
 int small_write(struct client *client, struct client_op *op, struct node *node, uint64_t offset, const uint8_t *data, size_t len)
 {
-	while (node->small_moving)
-		(void)waitq_wait(&node->changed, client_loop(client), UINT64_MAX); /* whoever moves it wakes us */
+	int rc = 0;
+	while (node->small_moving && rc == 0)
+		rc = session_wait(client, op, &node->changed);
+	if (rc < 0)
+		return rc;
 	if (node->data_place != DATA_INLINE || node->lease.data_mode != LEASE_PW)
 		return 0;
 	if (offset + len <= SMALL_BYTES_MAX && !node->small_in_objects) {
@@ -220,10 +217,10 @@ int small_write(struct client *client, struct client_op *op, struct node *node, 
 int small_move(struct client *client, struct client_op *op, struct node *node)
 {
 	int rc = 0;
-	while (node->small_moving)
-		(void)waitq_wait(&node->changed, client_loop(client), UINT64_MAX); /* whoever moves it wakes us */
-	if (node->data_place != DATA_INLINE)
-		return 0;
+	while (node->small_moving && rc == 0)
+		rc = session_wait(client, op, &node->changed);
+	if (rc < 0 || node->data_place != DATA_INLINE)
+		return rc;
 	node->small_moving = true;
 	node->users++;
 	for (uint32_t at = 0; at < node->small_len && rc == 0; at += MOVE_STEP_BYTES) {

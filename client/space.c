@@ -174,9 +174,11 @@ static int reach_all(struct reach *reach)
 static int enter_change(struct client *client, struct client_op *op, struct node *node)
 {
 	for (;;) {
-		while (node->truncating)
-			(void)waitq_wait(&node->changed, client_loop(client), UINT64_MAX); /* whoever set it clears it */
-		int rc = lease_data_enter(client, op, node, NEED_WRITE);
+		int rc = 0;
+		while (node->truncating && rc == 0)
+			rc = session_wait(client, op, &node->changed);
+		if (rc == 0)
+			rc = lease_data_enter(client, op, node, NEED_WRITE);
 		if (rc < 0)
 			return rc;
 		rc = node->truncating ? 0 : small_move(client, op, node); /* space is the objects' */

@@ -134,7 +134,7 @@ static bool has_write_up_to(const struct uobject *object, uint64_t seq)
 
 static bool is_lasting(int rc)
 {
-	return rc < 0 && !err_is(rc, ERR_retry) && rc != -ERR_evicted && rc != -ERR_aborted && rc != -ERR_interrupted;
+	return rc < 0 && !err_is(rc, ERR_retry) && rc != -ERR_evicted && !session_is_called_off(rc);
 }
 
 /* The OST will never take this write. ENOENT: its file is gone, nobody misses it. */
@@ -325,7 +325,9 @@ static int commit_object(struct client *client, struct client_op *op, struct uob
 	uint64_t seq = object->last_seq;
 	while (has_write_up_to(object, seq)) {
 		if (object->committing) {
-			(void)waitq_wait(&object->committed, client_loop(client), UINT64_MAX); /* its committer ends it */
+			int rc = session_wait(client, op, &object->committed);
+			if (rc < 0)
+				return rc;
 			continue;
 		}
 		object->committing = true;
@@ -471,7 +473,7 @@ static int compare_u64(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-uint32_t unstable_file_count(const struct client *client)
+uint32_t unstable_files(const struct client *client, uint64_t *ret_inos, size_t max)
 {
 	CLEANUP(free_p) uint64_t *inos = mem_alloc((client->uobjects.count + 1) * sizeof(inos[0]));
 	size_t objects = 0;
@@ -479,8 +481,13 @@ uint32_t unstable_file_count(const struct client *client)
 		inos[objects++] = CONTAINER_OF(at, struct uobject, age_link)->ino.v;
 	qsort(inos, objects, sizeof(inos[0]), compare_u64); /* the stripes of one file side by side */
 	uint32_t files = 0;
-	for (size_t i = 0; i < objects; i++)
-		files += i == 0 || inos[i] != inos[i - 1];
+	for (size_t i = 0; i < objects; i++) {
+		if (i > 0 && inos[i] == inos[i - 1])
+			continue;
+		if (files < max)
+			ret_inos[files] = inos[i];
+		files++;
+	}
 	return files;
 }
 

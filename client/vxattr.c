@@ -220,10 +220,10 @@ static const char *state_name(uint8_t state)
 	}
 }
 
-static void put_target(struct json_out *json, const struct cmap *map, const struct cmap_target *row, const struct target_space *space)
+static void put_target(struct json_out *json, const struct client *client, const struct cmap_target *row, const struct target_space *space)
 {
 	char name[40];
-	cmap_target_name(map, row, name);
+	cmap_target_name(client->map, row, name);
 	json_object_begin(json, NULL);
 	json_str(json, "name", str_of(name));
 	json_str(json, "kind", row->kind == TARGET_MDT ? STR("mdt") : STR("ost"));
@@ -231,6 +231,8 @@ static void put_target(struct json_out *json, const struct cmap *map, const stru
 	json_str(json, "state", str_of(state_name(row->state)));
 	json_str(json, "address", str_of(row->address));
 	json_bool(json, "active", space != NULL && space->active);
+	if (space != NULL && space->target->waiting_since_ns != 0)
+		json_u64(json, "waiting_ms", (env_now_ns(client->env) - space->target->waiting_since_ns) / NS_PER_MS);
 	if (space != NULL && space->active) {
 		json_u64(json, "total_bytes", space->total_bytes);
 		json_u64(json, "free_bytes", space->free_bytes);
@@ -263,7 +265,7 @@ static int get_cluster(struct client *client, struct arena *arena, struct blob *
 	json_u64(&json, "epoch", map->epoch);
 	json_array_begin(&json, "targets");
 	for (uint32_t i = 0; i < map->target_count; i++)
-		put_target(&json, map, &map->targets[i], find_space(rows, count, &map->targets[i]));
+		put_target(&json, client, &map->targets[i], find_space(rows, count, &map->targets[i]));
 	json_end(&json);
 	json_end(&json);
 	*ret_value = json_blob(&json);

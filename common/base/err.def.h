@@ -28,6 +28,7 @@ E(wrong_cluster,   10024, EXDEV,     "the store or peer belongs to another clust
 E(wrong_target,    10025, EXDEV,     "the store or peer belongs to another target")
 E(aborted,         10026, EIO,       "given up because its task, loop or connection is ending")
 E(interrupted,     10027, EINTR,     "the caller was interrupted")
+E(gave_up,         10029, EIO,       "a soft mount waited as long as it may: what was sent may have happened, or happen yet")
 E(version,         10028, EPROTO,    "no protocol version in common")
 
 /* somebody lied: a peer or a disk */

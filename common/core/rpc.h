@@ -102,6 +102,7 @@ struct rpc_args {
 	uint64_t opno;         /* of a mutation; 0: none */
 	bool resent;           /* not the first copy of this opno */
 	uint32_t bulk_len;     /* > 0: the peer may reach our memory for this call: giving up cuts the connection */
+	bool *ret_sent;        /* set when the message has gone out, whatever becomes of it; NULL: not wanted */
 };
 /* One attempt: connect if need be, send, wait. Parks. 0 and *ret_rep filled, or the peer's negative status, or ERR_refused, ERR_timeout,
  * ERR_conn_lost, ERR_version, ERR_wrong_cluster. When it returns, no RMA of this call touches our memory any more. */

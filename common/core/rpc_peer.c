@@ -128,6 +128,8 @@ static int exchange(struct rpc_conn *conn, const struct proto_op *op, const void
 	trace(TRACE_rpc_call, op->number, frame.request, args->opno, NULL);
 	map_insert(&conn->pending, &pending.node, map_hash_u64(frame.request));
 	int rc = rpc_conn_send(conn, &frame, &op->req, req, deadline_ns);
+	if (rc == 0 && args->ret_sent != NULL)
+		*args->ret_sent = true;
 	while (rc == 0 && !pending.done)
 		rc = task_park_until(rpc->env->loop, deadline_ns);
 	if (pending.done) {

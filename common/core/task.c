@@ -181,6 +181,15 @@ int waitq_wait(struct waitq *waitq, struct loop *loop, uint64_t deadline_ns)
 	return waiter.woken ? 0 : rc;
 }
 
+int waitq_wait_once(struct waitq *waitq, struct loop *loop, uint64_t deadline_ns)
+{
+	struct waiter waiter = {.task = task_current(loop)};
+	list_push_back(&waitq->waiters, &waiter.link);
+	int rc = task_park_until(loop, deadline_ns);
+	list_remove(&waiter.link);
+	return waiter.woken ? 0 : rc;
+}
+
 void waitq_wake_one(struct waitq *waitq)
 {
 	struct list_node *node = list_pop_front(&waitq->waiters);

@@ -50,6 +50,8 @@ struct waitq {
 void waitq_init(struct waitq *waitq);
 /* Parks until woken: 0, or -ERR_timeout at the deadline (UINT64_MAX: none). */
 int waitq_wait(struct waitq *waitq, struct loop *loop, uint64_t deadline_ns);
+/* Parks once: 0 when woken, by the queue or by a task_wake that means something else, or -ERR_timeout. */
+int waitq_wait_once(struct waitq *waitq, struct loop *loop, uint64_t deadline_ns);
 void waitq_wake_one(struct waitq *waitq);
 void waitq_wake_all(struct waitq *waitq);
 bool waitq_is_empty(const struct waitq *waitq);

@@ -12,6 +12,7 @@
  *                   OSTs, but not while one recovers: what its crash lost and a full disk then refuses is lost, and told at the next fsync
  *                   or close, which the oracle could not tell from silence
  *   clocks          real time jumps both ways
+ *   signals         for all programs of a mount, which make their calls again; the same with the end of a soft mount's patience
  *
  * A client's crash loses what it had not fsynced, and its programs: the oracle knows. An evicted mount counts as crashed. */
 #include "tests/sim/cluster.h"
@@ -23,9 +24,9 @@
 
 enum event_kind {
 	EVENT_SERVER_CRASH, EVENT_STEP_CRASH, EVENT_CLIENT_CRASH, EVENT_STOP, EVENT_FREEZE, EVENT_CUT, EVENT_LONG_CUT, EVENT_FULL, EVENT_CLOCK,
-	EVENT_ALL_CRASH, EVENT_KINDS,
+	EVENT_ALL_CRASH, EVENT_SIGNAL, EVENT_EXPIRY, EVENT_KINDS,
 };
-static const unsigned event_weights[EVENT_KINDS] = {12, 40, 5, 8, 6, 12, 2, 5, 4, 3};
+static const unsigned event_weights[EVENT_KINDS] = {12, 40, 5, 8, 6, 12, 2, 5, 4, 3, 15, 5};
 enum { STEP_LOOKS_MAX = 400, EVENT_GAP_MS_MAX = 900 };
 
 struct looking {
@@ -198,6 +199,28 @@ static void clock_jump(struct cluster *cluster)
 	sim_node_skew(process->node, (int)rng_below(&cluster->rng, 200) - 100, offset_ns);
 }
 
+static void signal_now(void *arg)
+{
+	struct process *client = arg;
+	if (client->serving && sim_node_is_up(client->node))
+		kernel_client_call_off(&client->channel, false);
+}
+
+static void expire_now(void *arg)
+{
+	struct process *client = arg;
+	if (client->serving && sim_node_is_up(client->node))
+		kernel_client_call_off(&client->channel, true);
+}
+
+/* On its own loop; a moment later, so that every step of a call is met. */
+static void call_off_later(struct cluster *cluster, void (*fn)(void *arg))
+{
+	struct process *client = &cluster->clients[rng_below(&cluster->rng, cluster->client_count)];
+	if (sim_node_is_up(client->node))
+		sim_node_post(client->node, rng_below(&cluster->rng, 20 * NS_PER_MS), fn, client);
+}
+
 /* Evicted mounts are dead to their programs (kernel_client.c): what is left of them ends here. */
 static void evicted_sweep(struct cluster *cluster)
 {
@@ -249,6 +272,12 @@ static void event_happens(struct cluster *cluster, enum event_kind kind)
 		break;
 	case EVENT_CLOCK:
 		clock_jump(cluster);
+		break;
+	case EVENT_SIGNAL:
+		call_off_later(cluster, signal_now);
+		break;
+	case EVENT_EXPIRY:
+		call_off_later(cluster, expire_now);
 		break;
 	default:
 		for (unsigned i = 0; i <= cluster->ost_count; i++)

@@ -48,11 +48,62 @@ static int take_entry(void *ctx, int rc, const struct client_entry *entry, struc
 	return 0;
 }
 
+/* Signals come at any time (kernel_client_call_off), and programs make the call again. EINTR means that nothing has changed: if something had, the oracle would
+ * miss it now. */
+static void call_begin(void *ctx, struct running_call *call, struct client_op *op, bool repeatable)
+{
+	struct kernel_client *self = ctx;
+	*call = (struct running_call){.op = op, .repeatable = repeatable, .next = self->running};
+	op->interrupted = op->expired = false;
+	op->changes = 0;
+	self->running = call;
+}
+
+/* True: it was called off, and is made again. */
+static bool call_end(void *ctx, const struct running_call *call, int64_t rc)
+{
+	struct kernel_client *self = ctx;
+	struct running_call **at = &self->running;
+	while (*at != call)
+		at = &(*at)->next;
+	*at = call->next;
+	if (rc != -ERR_interrupted && rc != -ERR_gave_up)
+		return false;
+	client_op_done(self->client, call->op); /* the kernel has the answer, and asks anew */
+	if (rc == -ERR_interrupted && call->op->changes > 0)
+		world_fail(self->world, "EINTR from a call that has changed something");
+	return true;
+}
+
+#define CALLED(call, repeatable)                                         \
+	({                                                               \
+		struct running_call running_;                            \
+		int64_t rc_;                                             \
+		do {                                                     \
+			call_begin(ctx, &running_, &op, repeatable);     \
+			rc_ = (call);                                    \
+		} while (call_end(ctx, &running_, rc_));                 \
+		rc_;                                                     \
+	})
+#define INTERRUPTED(call) ((int)CALLED(call, false))
+/* What changes nothing that others could see: a soft mount may give it up, too. */
+#define REPEATED(call) ((int)CALLED(call, true))
+
+void kernel_client_call_off(struct kernel_client *self, bool expire)
+{
+	for (struct running_call *call = self->running; call != NULL; call = call->next) {
+		if (expire && call->repeatable)
+			client_op_expire(call->op);
+		else if (!expire)
+			client_op_interrupt(call->op, false);
+	}
+}
+
 static int op_lookup(void *ctx, uint64_t parent, struct str name, struct kernel_entry *ret_entry)
 {
 	struct client_op op = {0};
 	struct client_entry entry;
-	int rc = client_lookup(client_of(ctx), &op, ino_of(parent), name, &entry);
+	int rc = REPEATED(client_lookup(client_of(ctx), &op, ino_of(parent), name, &entry));
 	if (rc == -ENOENT && entry.entry_ttl_ns > 0)
 		rc = 0; /* with attr.ino 0 */
 	return take_entry(ctx, rc, &entry, ret_entry);
@@ -68,7 +119,7 @@ static int op_getattr(void *ctx, uint64_t ino, uint64_t fh, struct attr *ret_att
 	struct client_op op = {0};
 	struct client_entry entry;
 	(void)fh;
-	int rc = client_getattr(client_of(ctx), &op, ino_of(ino), &entry);
+	int rc = REPEATED(client_getattr(client_of(ctx), &op, ino_of(ino), &entry));
 	rc = told(ctx, rc);
 	if (rc < 0)
 		return rc;
@@ -92,7 +143,7 @@ static int op_setattr(void *ctx, uint64_t ino, uint64_t fh, uint32_t valid, cons
 		.mtime_ns = attr->mtime_ns,
 		.file = file_of(fh),
 	};
-	int rc = client_setattr(client_of(ctx), &op, ino_of(ino), &set, &entry);
+	int rc = INTERRUPTED(client_setattr(client_of(ctx), &op, ino_of(ino), &set, &entry));
 	rc = told(ctx, rc);
 	if (rc < 0)
 		return rc;
@@ -106,7 +157,7 @@ static int op_readlink(void *ctx, uint64_t ino, char *buf, size_t size)
 	struct client_op op = {0};
 	struct arena arena = {0};
 	struct str target;
-	int rc = client_readlink(client_of(ctx), &op, ino_of(ino), &arena, &target);
+	int rc = REPEATED(client_readlink(client_of(ctx), &op, ino_of(ino), &arena, &target));
 	if (rc == 0) {
 		size_t len = target.len < size ? target.len : size;
 		memcpy(buf, target.ptr, len);
@@ -120,46 +171,46 @@ static int op_mknod(void *ctx, uint64_t parent, struct str name, uint32_t mode, 
 {
 	struct client_op op = {0};
 	struct client_entry entry;
-	return take_entry(ctx, client_mknod(client_of(ctx), &op, ino_of(parent), name, mode, 0, &entry), &entry, ret_entry);
+	return take_entry(ctx, INTERRUPTED(client_mknod(client_of(ctx), &op, ino_of(parent), name, mode, 0, &entry)), &entry, ret_entry);
 }
 
 static int op_mkdir(void *ctx, uint64_t parent, struct str name, uint32_t mode, struct kernel_entry *ret_entry)
 {
 	struct client_op op = {0};
 	struct client_entry entry;
-	return take_entry(ctx, client_mkdir(client_of(ctx), &op, ino_of(parent), name, mode, &entry), &entry, ret_entry);
+	return take_entry(ctx, INTERRUPTED(client_mkdir(client_of(ctx), &op, ino_of(parent), name, mode, &entry)), &entry, ret_entry);
 }
 
 static int op_symlink(void *ctx, uint64_t parent, struct str name, struct str target, struct kernel_entry *ret_entry)
 {
 	struct client_op op = {0};
 	struct client_entry entry;
-	return take_entry(ctx, client_symlink(client_of(ctx), &op, ino_of(parent), name, target, &entry), &entry, ret_entry);
+	return take_entry(ctx, INTERRUPTED(client_symlink(client_of(ctx), &op, ino_of(parent), name, target, &entry)), &entry, ret_entry);
 }
 
 static int op_link(void *ctx, uint64_t ino, uint64_t parent, struct str name, struct kernel_entry *ret_entry)
 {
 	struct client_op op = {0};
 	struct client_entry entry;
-	return take_entry(ctx, client_link(client_of(ctx), &op, ino_of(ino), ino_of(parent), name, &entry), &entry, ret_entry);
+	return take_entry(ctx, INTERRUPTED(client_link(client_of(ctx), &op, ino_of(ino), ino_of(parent), name, &entry)), &entry, ret_entry);
 }
 
 static int op_unlink(void *ctx, uint64_t parent, struct str name)
 {
 	struct client_op op = {0};
-	return told(ctx, client_unlink(client_of(ctx), &op, ino_of(parent), name));
+	return told(ctx, INTERRUPTED(client_unlink(client_of(ctx), &op, ino_of(parent), name)));
 }
 
 static int op_rmdir(void *ctx, uint64_t parent, struct str name)
 {
 	struct client_op op = {0};
-	return told(ctx, client_rmdir(client_of(ctx), &op, ino_of(parent), name));
+	return told(ctx, INTERRUPTED(client_rmdir(client_of(ctx), &op, ino_of(parent), name)));
 }
 
 static int op_rename(void *ctx, uint64_t parent, struct str name, uint64_t new_parent, struct str new_name, uint32_t flags)
 {
 	struct client_op op = {0};
-	return told(ctx, client_rename(client_of(ctx), &op, ino_of(parent), name, ino_of(new_parent), new_name, flags));
+	return told(ctx, INTERRUPTED(client_rename(client_of(ctx), &op, ino_of(parent), name, ino_of(new_parent), new_name, flags)));
 }
 
 static uint32_t open_flags(int flags)
@@ -184,7 +235,7 @@ static int op_open(void *ctx, uint64_t ino, int flags, struct kernel_opened *ret
 {
 	struct client_op op = {0};
 	struct client_file *file;
-	int rc = client_open(client_of(ctx), &op, ino_of(ino), open_flags(flags) & ~(uint32_t)OPEN_EXCL, &file);
+	int rc = INTERRUPTED(client_open(client_of(ctx), &op, ino_of(ino), open_flags(flags) & ~(uint32_t)OPEN_EXCL, &file));
 	rc = told(ctx, rc);
 	if (rc < 0)
 		return rc;
@@ -198,7 +249,7 @@ static int op_create(void *ctx, uint64_t parent, struct str name, uint32_t mode,
 	struct client_op op = {0};
 	struct client_entry entry;
 	struct client_file *file;
-	int rc = client_create(client_of(ctx), &op, ino_of(parent), name, mode, open_flags(flags), &entry, &file);
+	int rc = INTERRUPTED(client_create(client_of(ctx), &op, ino_of(parent), name, mode, open_flags(flags), &entry, &file));
 	rc = told(ctx, rc);
 	if (rc < 0)
 		return rc;
@@ -212,7 +263,7 @@ static int op_tmpfile(void *ctx, uint64_t parent, uint32_t mode, int flags, stru
 	struct client_op op = {0};
 	struct client_entry entry;
 	struct client_file *file;
-	int rc = client_tmpfile(client_of(ctx), &op, ino_of(parent), mode, open_flags(flags), &entry, &file);
+	int rc = INTERRUPTED(client_tmpfile(client_of(ctx), &op, ino_of(parent), mode, open_flags(flags), &entry, &file));
 	rc = told(ctx, rc);
 	if (rc < 0)
 		return rc;
@@ -222,10 +273,12 @@ static int op_tmpfile(void *ctx, uint64_t parent, uint32_t mode, int flags, stru
 
 enum { GIVEN_BACK = 0xc5 };
 
-static struct client_buf *buffer_get(struct kernel_client *self)
+static int buffer_get(struct kernel_client *self, struct client_op *op, struct client_buf **ret_buf)
 {
-	struct client_buf *buf = client_buf_get(self->client);
-	const uint8_t *ptr = client_buf_ptr(buf);
+	int rc = client_buf_get(self->client, op, ret_buf);
+	if (rc < 0)
+		return rc;
+	const uint8_t *ptr = client_buf_ptr(*ret_buf);
 	for (unsigned i = 0; i < KERNEL_CLIENT_BUFFERS_MAX; i++) {
 		if (self->given_back[i].ptr != ptr)
 			continue;
@@ -236,7 +289,7 @@ static struct client_buf *buffer_get(struct kernel_client *self)
 		if (at < self->given_back[i].len)
 			world_fail(self->world, "a buffer was written to after its read was over, at byte %zu", at);
 	}
-	return buf;
+	return 0;
 }
 
 /* `len` bytes of it were a read's. */
@@ -257,12 +310,15 @@ static int64_t op_read(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, ui
 {
 	struct client_op op = {.fills_pages = into_pages};
 	(void)ino;
-	struct client_buf *buf = buffer_get(ctx);
-	int64_t got = client_read(client_of(ctx), &op, file_of(fh), offset, buf, len);
+	struct client_buf *buf = NULL;
+	int rc = buffer_get(ctx, &op, &buf);
+	if (rc < 0)
+		return told(ctx, rc);
+	int64_t got = CALLED(client_read(client_of(ctx), &op, file_of(fh), offset, buf, len), true);
 	if (got > 0)
 		memcpy(data, client_buf_ptr(buf), (size_t)got);
 	buffer_put(ctx, buf, len);
-	int rc = told(ctx, got < 0 ? (int)got : 0);
+	rc = told(ctx, got < 0 ? (int)got : 0);
 	client_op_done(client_of(ctx), &op); /* from here on nothing parks until the pages are unlocked */
 	return rc < 0 ? rc : got;
 }
@@ -271,11 +327,14 @@ static int64_t op_write(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, c
 {
 	struct client_op op = {.appends = (client_file_flags(file_of(fh)) & OPEN_APPEND) != 0};
 	(void)ino;
-	struct client_buf *buf = buffer_get(ctx);
+	struct client_buf *buf = NULL;
+	int rc = buffer_get(ctx, &op, &buf);
+	if (rc < 0)
+		return told(ctx, rc);
 	memcpy(client_buf_ptr(buf), data, len);
-	int64_t done = client_write(client_of(ctx), &op, file_of(fh), offset, buf, client_buf_ptr(buf), len);
+	int64_t done = CALLED(client_write(client_of(ctx), &op, file_of(fh), offset, buf, client_buf_ptr(buf), len), false);
 	client_buf_put(buf);
-	int rc = told(ctx, done < 0 ? (int)done : 0);
+	rc = told(ctx, done < 0 ? (int)done : 0);
 	return rc < 0 ? rc : done;
 }
 
@@ -286,7 +345,7 @@ static int op_fallocate(void *ctx, uint64_t ino, uint64_t fh, unsigned mode, uin
 	unsigned flags = ((mode & FALLOC_FL_KEEP_SIZE) != 0 ? (unsigned)SPACE_KEEP_SIZE : 0u) |
 			 ((mode & FALLOC_FL_PUNCH_HOLE) != 0 ? (unsigned)SPACE_PUNCH : 0u) |
 			 ((mode & FALLOC_FL_ZERO_RANGE) != 0 ? (unsigned)SPACE_ZERO : 0u);
-	return told(ctx, client_fallocate(client_of(ctx), &op, file_of(fh), flags, offset, len));
+	return told(ctx, INTERRUPTED(client_fallocate(client_of(ctx), &op, file_of(fh), flags, offset, len)));
 }
 
 static int64_t op_lseek(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, bool hole)
@@ -294,7 +353,7 @@ static int64_t op_lseek(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, b
 	struct client_op op = {0};
 	uint64_t at = 0;
 	(void)ino;
-	int rc = told(ctx, client_seek(client_of(ctx), &op, file_of(fh), offset, hole, &at));
+	int rc = told(ctx, REPEATED(client_seek(client_of(ctx), &op, file_of(fh), offset, hole, &at)));
 	return rc < 0 ? rc : (int64_t)at;
 }
 
@@ -329,7 +388,7 @@ static int op_flush(void *ctx, uint64_t ino, uint64_t fh, uint64_t owner)
 {
 	struct client_op op = {0};
 	(void)ino;
-	return told(ctx, client_flush(client_of(ctx), &op, file_of(fh), owner));
+	return told(ctx, REPEATED(client_flush(client_of(ctx), &op, file_of(fh), owner)));
 }
 
 static void op_release(void *ctx, uint64_t ino, uint64_t fh)
@@ -342,7 +401,7 @@ static int op_fsync(void *ctx, uint64_t ino, uint64_t fh)
 {
 	struct client_op op = {0};
 	(void)ino;
-	return told(ctx, client_fsync(client_of(ctx), &op, file_of(fh)));
+	return told(ctx, REPEATED(client_fsync(client_of(ctx), &op, file_of(fh))));
 }
 
 struct fill {
@@ -378,7 +437,7 @@ static int op_readdir(void *ctx, uint64_t ino, uint64_t cookie, bool (*emit)(voi
 	struct client_op op = {0};
 	struct fill fill = {.ctx = ctx, .emit = emit, .emit_ctx = emit_ctx};
 	bool plus = (ino + cookie) % 2 == 0; /* the kernel, too, asks for attributes only sometimes */
-	int rc = client_readdir(client_of(ctx), &op, ino_of(ino), cookie, plus, 4096, readdir_fill, &fill);
+	int rc = REPEATED(client_readdir(client_of(ctx), &op, ino_of(ino), cookie, plus, 4096, readdir_fill, &fill));
 	rc = told(ctx, rc);
 	if (rc < 0)
 		return rc;
@@ -389,7 +448,7 @@ static int op_statfs(void *ctx, uint64_t *ret_total_bytes, uint64_t *ret_free_by
 {
 	struct client_op op = {0};
 	struct client_statfs statfs;
-	int rc = client_statfs(client_of(ctx), &op, &statfs);
+	int rc = REPEATED(client_statfs(client_of(ctx), &op, &statfs));
 	rc = told(ctx, rc);
 	if (rc < 0)
 		return rc;
@@ -401,7 +460,7 @@ static int op_statfs(void *ctx, uint64_t *ret_total_bytes, uint64_t *ret_free_by
 static int op_setxattr(void *ctx, uint64_t ino, const char *name, struct blob value, uint32_t flags)
 {
 	struct client_op op = {0};
-	return told(ctx, client_setxattr(client_of(ctx), &op, ino_of(ino), str_of(name), value, flags));
+	return told(ctx, INTERRUPTED(client_setxattr(client_of(ctx), &op, ino_of(ino), str_of(name), value, flags)));
 }
 
 static int64_t take_blob(void *ctx, int rc, struct arena *arena, struct blob value, uint8_t *buf, size_t size)
@@ -419,7 +478,7 @@ static int64_t op_getxattr(void *ctx, uint64_t ino, const char *name, uint8_t *b
 	struct client_op op = {0};
 	struct arena arena = {0};
 	struct blob value = {0};
-	int rc = client_getxattr(client_of(ctx), &op, ino_of(ino), str_of(name), &arena, &value);
+	int rc = REPEATED(client_getxattr(client_of(ctx), &op, ino_of(ino), str_of(name), &arena, &value));
 	return take_blob(ctx, rc, &arena, value, buf, size);
 }
 
@@ -428,14 +487,14 @@ static int64_t op_listxattr(void *ctx, uint64_t ino, uint8_t *buf, size_t size)
 	struct client_op op = {0};
 	struct arena arena = {0};
 	struct blob names = {0};
-	int rc = client_listxattr(client_of(ctx), &op, ino_of(ino), &arena, &names);
+	int rc = REPEATED(client_listxattr(client_of(ctx), &op, ino_of(ino), &arena, &names));
 	return take_blob(ctx, rc, &arena, names, buf, size);
 }
 
 static int op_removexattr(void *ctx, uint64_t ino, const char *name)
 {
 	struct client_op op = {0};
-	return told(ctx, client_removexattr(client_of(ctx), &op, ino_of(ino), str_of(name)));
+	return told(ctx, INTERRUPTED(client_removexattr(client_of(ctx), &op, ino_of(ino), str_of(name))));
 }
 
 const struct kernel_fs_ops kernel_client_ops = {

@@ -102,6 +102,7 @@ static void coverage_print(const struct cluster_coverage *coverage, bool history
 		{"locks reclaimed", mds->locks_reclaimed, true},
 		{"owners whose locks an eviction took", client->locks_lost, true},
 		{"clashes with mounts that were evicted later", coverage->locks.clashes, false},
+		{"calls ended by signals, or by soft mounts", client->interrupted, true},
 		{"histories judged", coverage->history.checked, history},
 		{"operations in them", coverage->history.ops, history},
 		{"operations that never returned", coverage->history.lost, history},

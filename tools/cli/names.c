@@ -102,11 +102,16 @@ static int check_mount(const json_t *cluster, const char *kind, json_t *all)
 			continue;
 		status |= active ? 0 : 1;
 		size_t len = strlen(name) > 5 && strcmp(name + strlen(name) - 5, "_UUID") == 0 ? strlen(name) - 5 : strlen(name);
-		if (all != NULL)
+		if (all != NULL) {
 			(void)json_array_append(all, target); /* jansson fails only without memory */
-		else
-			printf("%.*s-%s-%016" PRIx64 " %s\n", (int)len, name, is_mdt ? "mdc" : "osc",
-			       (uint64_t)json_integer_value(json_object_get(cluster, "client")), active ? "active." : "inactive: it does not answer this client.");
+			continue;
+		}
+		printf("%.*s-%s-%016" PRIx64 " %s", (int)len, name, is_mdt ? "mdc" : "osc",
+		       (uint64_t)json_integer_value(json_object_get(cluster, "client")), active ? "active." : "inactive: it does not answer this client");
+		int64_t waiting_s = json_integer_value(json_object_get(target, "waiting_ms")) / 1000;
+		if (!active && waiting_s > 0)
+			printf(", and programs have waited for it for %" PRId64 " s", waiting_s);
+		printf(active ? "\n" : ".\n");
 	}
 	return status;
 }

@@ -297,7 +297,7 @@ static int fake_read(struct fake_ost *ost, struct rpc_call *call, const struct o
 	}
 	size_t at = fake_slot(ost);
 	memcpy(ost->staging + at, object->bytes + req->offset, rep->len);
-	return rep->len > 0 ? sim_node_env(ost->node)->net->ops->rma_write(call->conn, ost->mr, at, req->dest, rep->len) : 0;
+	return rep->len > 0 ? rpc_call_push(call, ost->mr, at, req->dest, rep->len) : 0;
 }
 
 static int fake_ost_serve(void *ctx, struct rpc_call *call, const void *any_req, void *any_rep)

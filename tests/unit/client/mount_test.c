@@ -68,10 +68,18 @@ static struct client_file *create(struct test *test, const char *name, uint32_t 
 	return file;
 }
 
+static struct client_buf *get_buf(struct test *test)
+{
+	struct client_op op = {0};
+	struct client_buf *buf = NULL;
+	assert_int_equal(client_buf_get(test->client, &op, &buf), 0);
+	return buf;
+}
+
 static void write_pattern(struct test *test, struct client_file *file, uint64_t offset, size_t len)
 {
 	struct client_op op = {0};
-	struct client_buf *buf = client_buf_get(test->client);
+	struct client_buf *buf = get_buf(test);
 	for (size_t i = 0; i < len; i++)
 		client_buf_ptr(buf)[i] = (uint8_t)((offset + i) * 7 + (offset + i) / 251);
 	assert_int_equal(client_write(test->client, &op, file, offset, buf, client_buf_ptr(buf), len), len);
@@ -81,7 +89,7 @@ static void write_pattern(struct test *test, struct client_file *file, uint64_t 
 static void expect_pattern(struct test *test, struct client_file *file, uint64_t offset, size_t len, size_t expected)
 {
 	struct client_op op = {0};
-	struct client_buf *buf = client_buf_get(test->client);
+	struct client_buf *buf = get_buf(test);
 	assert_int_equal(client_read(test->client, &op, file, offset, buf, len), expected);
 	for (size_t i = 0; i < expected; i++)
 		if (client_buf_ptr(buf)[i] != (uint8_t)((offset + i) * 7 + (offset + i) / 251))
@@ -184,9 +192,38 @@ static void fails_a_commit(struct test *test)
 	assert_int_equal(client_flush(test->client, &op, other, 0), -ENOSPC);
 	assert_int_equal(client_flush(test->client, &op, other, 0), 0);
 	assert_int_equal(client_counters(test->client)->lost_bytes, 1000);
+	struct client_file *later = create(test, "a", OPEN_READ); /* somebody was told: to it, nothing has happened */
+	assert_int_equal(client_fsync(test->client, &op, later), 0);
 	client_release(test->client, file);
 	client_release(test->client, other);
+	client_release(test->client, later);
 }
+static void fails_a_commit_after_close(struct test *test)
+{
+	struct client_op op = {0};
+	struct client_file *file = create(test, "a", OPEN_READ | OPEN_WRITE);
+	write_pattern(test, file, 0, 1000);
+	assert_int_equal(client_flush(test->client, &op, file, 0), 0);
+	client_release(test->client, file);
+	test->cluster.osts[0].commit_rc = -ENOSPC;
+	nap(test, 4 * NS_PER_S); /* in the background */
+	assert_int_equal(client_counters(test->client)->lost_bytes, 1000);
+	struct client_file *first = create(test, "a", OPEN_READ), *second = create(test, "a", OPEN_READ);
+	assert_int_equal(client_fsync(test->client, &op, first), -ENOSPC);
+	assert_int_equal(client_fsync(test->client, &op, first), 0);
+	struct client_file *third = create(test, "a", OPEN_READ);
+	assert_int_equal(client_fsync(test->client, &op, third), 0);
+	assert_int_equal(client_flush(test->client, &op, second, 0), -ENOSPC); /* it was open before anybody was told */
+	client_release(test->client, first);
+	client_release(test->client, second);
+	client_release(test->client, third);
+}
+static void an_error_after_the_last_close_is_told_to_who_opens_next(void **state)
+{
+	(void)state;
+	run(fails_a_commit_after_close);
+}
+
 static void each_open_file_is_told_of_an_error_once(void **state)
 {
 	(void)state;
@@ -241,7 +278,7 @@ static void appends(struct test *test)
 {
 	struct client_file *file = create(test, "a", OPEN_READ | OPEN_WRITE | OPEN_APPEND);
 	struct client_op op = {.appends = true}, plain = {0};
-	struct client_buf *buf = client_buf_get(test->client);
+	struct client_buf *buf = get_buf(test);
 	memset(client_buf_ptr(buf), 'x', 100000);
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(client_write(test->client, &op, file, 0, buf, client_buf_ptr(buf), 100000), 100000);
@@ -279,7 +316,7 @@ static void is_evicted(struct test *test)
 {
 	struct client_op op = {0};
 	struct client_file *file = create(test, "a", OPEN_READ | OPEN_WRITE);
-	struct client_buf *buf = client_buf_get(test->client);
+	struct client_buf *buf = get_buf(test);
 	write_pattern(test, file, 0, 100000);
 	test->cluster.evicting = true;
 	nap(test, 12 * NS_PER_S); /* a renewal or the committer is told */
@@ -330,7 +367,7 @@ struct reader {
 static void reader_task(void *arg)
 {
 	struct reader *reader = arg;
-	struct client_buf *buf = client_buf_get(reader->test->client);
+	struct client_buf *buf = get_buf(reader->test);
 	reader->rc = client_read(reader->test->client, &reader->op, reader->file, 0, buf, MIB);
 	client_buf_put(buf);
 	reader->done = true;
@@ -360,6 +397,47 @@ static void a_read_waits_for_a_dead_ost_until_it_is_interrupted(void **state)
 	run(reads_from_the_dead);
 }
 
+static void writer_task(void *arg)
+{
+	struct reader *writer = arg;
+	struct client_buf *buf = get_buf(writer->test);
+	memset(client_buf_ptr(buf), 'w', 1000);
+	writer->rc = client_write(writer->test->client, &writer->op, writer->file, 0, buf, client_buf_ptr(buf), 1000);
+	client_buf_put(buf);
+	writer->done = true;
+}
+
+static void writes_to_one_that_stands_still(struct test *test)
+{
+	struct client_file *file = create(test, "a", OPEN_READ | OPEN_WRITE);
+	write_pattern(test, file, 0, 1000);
+	nap(test, 4 * NS_PER_S);
+	sim_node_freeze(test->cluster.osts[0].node, UINT64_MAX);
+	struct reader writer = {.test = test, .file = file}, reader = writer;
+	task_spawn(sim_node_loop(test->mount), "writer", writer_task, &writer);
+	nap(test, NS_PER_S);
+	task_spawn(sim_node_loop(test->mount), "reader", reader_task, &reader);
+	nap(test, NS_PER_S);
+	client_op_interrupt(&writer.op, true);
+	client_op_expire(&reader.op);
+	assert_true(client_op_is_called_off(&writer.op));
+	nap(test, 12 * NS_PER_S);
+	assert_true(reader.done);
+	assert_int_equal(reader.rc, -ERR_gave_up);
+	assert_int_equal(err_to_errno((int)reader.rc), EIO);
+	assert_false(writer.done); /* a copy of it is on its way: its file is being written, as far as truncations and recalls are concerned */
+	sim_node_freeze(test->cluster.osts[0].node, 0);
+	nap(test, 10 * NS_PER_S);
+	assert_true(writer.done);
+	assert_int_equal(writer.rc, 1000);
+	client_release(test->client, file);
+}
+static void a_change_that_was_sent_goes_on_without_its_caller_and_a_read_does_not(void **state)
+{
+	(void)state;
+	run(writes_to_one_that_stands_still);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -367,6 +445,7 @@ int main(void)
 		cmocka_unit_test(writes_are_replayed_to_a_restarted_ost),
 		cmocka_unit_test(opens_are_told_to_a_restarted_mdt),
 		cmocka_unit_test(each_open_file_is_told_of_an_error_once),
+		cmocka_unit_test(an_error_after_the_last_close_is_told_to_who_opens_next),
 		cmocka_unit_test(older_sizes_and_times_do_not_come_back),
 		cmocka_unit_test(a_refused_size_is_learned_from_the_objects),
 		cmocka_unit_test(appends_go_to_the_end_and_stop_closes_what_is_open),
@@ -374,6 +453,7 @@ int main(void)
 		cmocka_unit_test(an_evicted_mount_loses_its_files_and_goes_on),
 		cmocka_unit_test(stop_ends_at_its_deadline_when_nobody_answers),
 		cmocka_unit_test(a_read_waits_for_a_dead_ost_until_it_is_interrupted),
+		cmocka_unit_test(a_change_that_was_sent_goes_on_without_its_caller_and_a_read_does_not),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
