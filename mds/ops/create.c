@@ -217,7 +217,7 @@ int mds_op_tmpfile(struct operation *op, const struct tmpfile_req *req, struct t
 	inode->nlink = 0;
 	inode->layout = layout;
 	inode->layout_gen = 1;
-	inode->flags = ((req->flags & OPEN_WRITE) != 0 ? INODE_HAS_DATA : 0u) | ((req->flags & OPEN_EXCL) == 0 ? INODE_LINKABLE : 0u);
+	inode->flags |= ((req->flags & OPEN_WRITE) != 0 ? INODE_HAS_DATA : 0u) | ((req->flags & OPEN_EXCL) == 0 ? INODE_LINKABLE : 0u);
 	inode_orphan(op, inode);
 	op_save(op, inode);
 	inode_open(op, inode, req->handle, req->flags);
