@@ -75,9 +75,12 @@ static unsigned may_of(uint32_t open_flags)
 	       ((open_flags & (OPEN_WRITE | OPEN_TRUNC)) != 0 ? (unsigned)MAY_WRITE : 0u);
 }
 
-static int check_handle(const struct operation *op, uint64_t handle)
+/* A fresh handle; or one of that inode (NULL: a new one) that was reclaimed while the call that opens it waited for our restart. */
+static int check_handle(const struct operation *op, uint64_t handle, const struct inode *inode)
 {
-	return handle != 0 && open_find(op->session, handle) == NULL ? 0 : fail(EINVAL);
+	const struct open_file *open = handle != 0 ? open_find(op->session, handle) : NULL;
+	bool known = open != NULL && inode != NULL && ino_eq(open->file->ino, inode->ino);
+	return handle != 0 && (open == NULL || known) ? 0 : fail(EINVAL);
 }
 
 /* What comes with an open for nothing: the right to read or write the data, if nobody has to be asked. In the mutate step. */
@@ -121,7 +124,7 @@ static int open_existing(struct operation *op, const struct cred *cred, struct i
 		return fail(ELOOP);
 	if (!S_ISREG(inode->mode))
 		return fail(ENXIO);
-	int rc = check_handle(op, handle);
+	int rc = check_handle(op, handle, inode);
 	if (rc == 0)
 		rc = perm_check(cred, inode, may_of(flags));
 	if (rc == 0 && (flags & OPEN_TRUNC) != 0)
@@ -149,7 +152,7 @@ int mds_op_create(struct operation *op, const struct create_req *req, struct cre
 	if (rc == 0 && name_is_dots(req->name))
 		return fail(EISDIR);
 	if (rc == 0)
-		rc = check_handle(op, req->handle);
+		rc = check_handle(op, req->handle, NULL);
 	if (rc == 0)
 		rc = entry_enter(op, req->parent, req->name, GATE_EXCLUSIVE, GATE_EXCLUSIVE, &entry);
 	if (rc < 0)
@@ -197,7 +200,7 @@ int mds_op_tmpfile(struct operation *op, const struct tmpfile_req *req, struct t
 {
 	struct inode *dir = NULL, *inode = NULL;
 	struct blob layout;
-	int rc = check_handle(op, req->handle);
+	int rc = check_handle(op, req->handle, NULL);
 	if (rc == 0)
 		rc = op_gates(op, &(struct gate_want){req->parent, GATE_SHARED}, 1); /* no entry changes */
 	if (rc == 0)
@@ -217,7 +220,7 @@ int mds_op_tmpfile(struct operation *op, const struct tmpfile_req *req, struct t
 	inode->nlink = 0;
 	inode->layout = layout;
 	inode->layout_gen = 1;
-	inode->flags = ((req->flags & OPEN_WRITE) != 0 ? INODE_HAS_DATA : 0u) | ((req->flags & OPEN_EXCL) == 0 ? INODE_LINKABLE : 0u);
+	inode->flags |= ((req->flags & OPEN_WRITE) != 0 ? INODE_HAS_DATA : 0u) | ((req->flags & OPEN_EXCL) == 0 ? INODE_LINKABLE : 0u);
 	inode_orphan(op, inode);
 	op_save(op, inode);
 	inode_open(op, inode, req->handle, req->flags);

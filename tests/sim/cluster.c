@@ -376,6 +376,7 @@ static void cluster_end(struct cluster *cluster, struct cluster_step *steps)
 		process_count(process);
 	coverage->ops += cluster->workload->ops;
 	coverage->shared_ops += cluster->workload->shared.ops;
+	coverage->outlived += cluster->workload->shared.outlived;
 	lockwork_counts_add(&coverage->locks, &cluster->workload->lockwork.counts);
 	history_counts_add(&coverage->history, &cluster->workload->history.counts);
 	coverage->runs++;

@@ -31,7 +31,7 @@ struct cluster_coverage {
 	struct world_counts world;
 	struct history_counts history;
 	struct lockwork_counts locks;
-	uint64_t ops, shared_ops, runs, virtual_ns;
+	uint64_t ops, shared_ops, outlived, runs, virtual_ns;
 };
 /* How often a crash hit a task in this step of this operation. */
 struct cluster_step {

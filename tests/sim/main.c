@@ -74,6 +74,7 @@ static void coverage_print(const struct cluster_coverage *coverage, bool history
 		{"orphans made", mds->orphans_made, true},
 		{"orphans purged", mds->orphans_purged, true},
 		{"orphans that got a name", mds->orphans_named, true},
+		{"open ones that lost their name", coverage->outlived, true},
 		{"purges done", mds->purges_done, true},
 		{"truncate intents replayed", mds->truncate_intents_replayed, true},
 		{"writers lost, sizes asked from objects", mds->lost_writers_resolved, true},

@@ -257,6 +257,41 @@ static void step_list(struct shared *shared, struct kernel *kernel)
 		wrong(shared, listing.twice ? "readdir gives it twice" : "readdir misses it", base_path, 0);
 }
 
+/* What is open stays, whoever removes it meanwhile: a directory, or a file that its mount may have opened without a call. */
+static void step_watch(struct shared *shared, struct kernel *kernel, struct rng *rng, struct shared_op *op)
+{
+	bool is_dir = rng_chance(rng, 600000), removes = rng_chance(rng, 500000);
+	char path[SHARED_PATH_BYTES];
+	struct attr attr = {.nlink = 1};
+	uint8_t byte;
+	(void)snprintf(path, sizeof(path), "shared/%c%u", is_dir ? 'd' : 'f', op->name);
+	op->kind = is_dir ? SHARED_MKDIR : SHARED_CREATE;
+	step_contest(shared, kernel, op);
+	int fd = kernel_open(kernel, path, O_RDONLY, 0);
+	if (fd == -ENOENT)
+		return;
+	if (fd < 0) {
+		wrong(shared, "open", path, fd);
+		return;
+	}
+	for (int i = 0; i < 3; i++) {
+		op->kind = is_dir ? SHARED_RMDIR : SHARED_UNLINK;
+		if (i == 1 && removes)
+			step_contest(shared, kernel, op); /* else others may */
+		task_sleep(kernel_loop(kernel), rng_below(rng, 400 * NS_PER_MS));
+		int rc = kernel_fstat(kernel, fd, &attr);
+		if (rc < 0)
+			wrong(shared, "fstat of what is open", path, rc);
+		int64_t got = is_dir ? kernel_fgetxattr(kernel, fd, "user.none", &byte, 1) : kernel_pread(kernel, fd, &byte, 1, 0);
+		if (got != (is_dir ? -ENODATA : 0))
+			wrong(shared, "what is open cannot be asked or read", path, got);
+	}
+	shared->outlived += attr.nlink == 0;
+	int rc = kernel_close(kernel, fd);
+	if (rc < 0)
+		wrong(shared, "close", path, rc);
+}
+
 void shared_step(struct shared *shared, struct kernel *kernel, struct rng *rng, struct shared_op *op)
 {
 	op->kind = (enum shared_kind)rng_below(rng, SHARED_KINDS);
@@ -278,6 +313,9 @@ void shared_step(struct shared *shared, struct kernel *kernel, struct rng *rng, 
 		break;
 	case SHARED_LIST:
 		step_list(shared, kernel);
+		break;
+	case SHARED_WATCH:
+		step_watch(shared, kernel, rng, op);
 		break;
 	default:
 		step_contest(shared, kernel, op);

@@ -14,7 +14,7 @@
 enum { SHARED_NAMES = 5, SHARED_PATH_BYTES = 48, SHARED_PUBLISHED_MAX = 24, SHARED_BYTES_MAX = 200000 };
 enum shared_kind {
 	SHARED_CREATE, SHARED_UNLINK, SHARED_MKDIR, SHARED_RMDIR, SHARED_RENAME, SHARED_UNRENAME, SHARED_LINK, SHARED_PUBLISH, SHARED_READ,
-	SHARED_LIST, SHARED_KINDS,
+	SHARED_LIST, SHARED_WATCH, SHARED_KINDS,
 };
 struct published {
 	struct list_node link;
@@ -37,7 +37,7 @@ struct shared {
 	struct shared_name files[SHARED_NAMES], dirs[SHARED_NAMES], targets[SHARED_NAMES];
 	unsigned links, links_open, unique, published_count;
 	struct list published;
-	uint64_t ops, wins, losses, reads;
+	uint64_t ops, wins, losses, reads, outlived; /* outlived: what was open had lost its name */
 };
 
 void shared_init(struct shared *shared, struct world *world);
