@@ -124,6 +124,11 @@ static int copy_hole(struct copy *copy, uint64_t len)
 	return copy_data(copy, len - holes);
 }
 
+static uint64_t data_len(const struct copy *copy)
+{
+	return copy->data_end > copy->from_at ? min_u64(copy->len, copy->data_end - copy->from_at) : 1;
+}
+
 static int check(const struct copy *copy)
 {
 	const struct client_file *from = copy->from, *to = copy->to;
@@ -141,7 +146,8 @@ int64_t client_copy(struct client *client, struct client_op *op, struct client_f
 		    uint64_t to_at, uint64_t len)
 {
 	struct copy copy = {.client = client, .op = op, .from = from, .to = to, .from_at = from_at, .to_at = to_at};
-	copy.len = min_u64(min_u64(len, COPY_BYTES_MAX), min_u64(INT64_MAX - min_u64(from_at, INT64_MAX), INT64_MAX - min_u64(to_at, INT64_MAX)));
+	uint64_t room = INT64_MAX - min_u64(max_u64(from_at, to_at), INT64_MAX);
+	copy.len = min_u64(min_u64(len, COPY_BYTES_MAX), room);
 	int rc = check(&copy);
 	if (rc < 0)
 		return rc;
@@ -151,7 +157,7 @@ int64_t client_copy(struct client *client, struct client_op *op, struct client_f
 		uint64_t hole = 0;
 		rc = look_ahead(&copy, &hole);
 		if (rc == 0)
-			rc = hole > 0 ? copy_hole(&copy, hole) : copy_data(&copy, min_u64(copy.len, max_u64(copy.data_end, copy.from_at + 1) - copy.from_at));
+			rc = hole > 0 ? copy_hole(&copy, hole) : copy_data(&copy, data_len(&copy));
 	} while (rc > 0 && copy.len > 0);
 	return copy.done > 0 ? (int64_t)copy.done : rc;
 }
