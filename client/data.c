@@ -396,6 +396,7 @@ int64_t client_write(struct client *client, struct client_op *op, struct client_
 		return 0;
 	if (len > CLIENT_BUF_BYTES)
 		return fail(EINVAL);
+	uint64_t asked = offset; /* of an append: where the kernel took the end to be */
 	int rc = op->from_pages ? 0 : small_reserve(client, op); /* pages are locked: they wait for nothing */
 	if (rc == 0)
 		rc = write_begin(client, op, file, &offset);
@@ -426,8 +427,8 @@ int64_t client_write(struct client *client, struct client_op *op, struct client_
 		rc = fail(EIO); /* evicted meanwhile: the data went with the rest */
 	if (rc == 0 && kept > 0)
 		node_written(client, file->node, offset + kept, kept);
-	/* The kernel has dropped the range's pages before it sent this: what was read since may be from before. */
-	if (!op->from_pages && (file->node->reads_filled != filled || file->node->reads_filling > 0))
+	/* The kernel has dropped the pages of the range that it asked for before it sent this: what was read since may be from before. */
+	if (!op->from_pages && (offset != asked || file->node->reads_filled != filled || file->node->reads_filling > 0))
 		lease_drop_own_pages(client, file->node, offset, len);
 	write_end(client, op, file);
 	return rc < 0 ? rc : (int64_t)len;
