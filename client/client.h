@@ -177,6 +177,10 @@ enum space_flags {
 int client_fallocate(struct client *client, struct client_op *op, struct client_file *file, unsigned flags, uint64_t offset, uint64_t len);
 /* Where, from offset on, the next data or the next hole begins; the end of the file is a hole. ENXIO: offset is not below the size, or no data follows. */
 int client_seek(struct client *client, struct client_op *op, struct client_file *file, uint64_t offset, bool hole, uint64_t *ret_offset);
+/* Copies up to len bytes; returns how many: fewer at the source's end, and when it is much. EBADF, EINVAL (ranges of one file overlap), those of reading and
+ * writing when nothing was copied. Not durable before client_fsync. */
+int64_t client_copy(struct client *client, struct client_op *op, struct client_file *from, uint64_t from_at, struct client_file *to,
+		    uint64_t to_at, uint64_t len);
 /* At each close(2): errors of earlier writes that nobody was told of. The POSIX locks of the owner on the file end. */
 int client_flush(struct client *client, struct client_op *op, struct client_file *file, uint64_t lock_owner);
 /* Data and size are durable. datasync is treated alike. */

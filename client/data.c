@@ -378,6 +378,15 @@ static void write_end(struct client *client, struct client_op *op, struct client
 	lease_data_leave(client, op, node, need_of(op));
 }
 
+/* A mapping makes no file longer: what comes out of pages behind the end is the rest of a page, of a kernel that was not told that another mount has cut
+ * the file. */
+static size_t within_file(const struct client_op *op, const struct node *node, uint64_t offset, size_t len)
+{
+	if (!op->from_pages || !node_size_is_ours(node))
+		return len;
+	return offset < node->size_bytes ? (size_t)min_u64(len, node->size_bytes - offset) : 0;
+}
+
 int64_t client_write(struct client *client, struct client_op *op, struct client_file *file, uint64_t offset, struct client_buf *buf,
 		     const uint8_t *data, size_t len)
 {
@@ -389,12 +398,14 @@ int64_t client_write(struct client *client, struct client_op *op, struct client_
 		return 0;
 	if (len > CLIENT_BUF_BYTES)
 		return fail(EINVAL);
+	uint64_t asked = offset; /* of an append: where the kernel took the end to be */
 	int rc = op->from_pages ? 0 : small_reserve(client, op); /* pages are locked: they wait for nothing */
 	if (rc == 0)
 		rc = write_begin(client, op, file, &offset);
 	if (rc < 0)
 		return rc;
 	uint64_t filled = file->node->reads_filled;
+	size_t kept = within_file(op, file->node, offset, len);
 	struct transfer transfer = {
 		.client = client,
 		.op = op,
@@ -402,24 +413,24 @@ int64_t client_write(struct client *client, struct client_op *op, struct client_
 		.buf = buf,
 		.data = client->slab + (data - client->slab),
 		.offset = offset,
-		.len = len,
+		.len = kept,
 		.mtime_ns = session_mdt_now_ns(client),
 		.writes = true,
 	};
 	if (offset > INT64_MAX || len > INT64_MAX - offset)
 		rc = fail(EFBIG);
 	else
-		rc = small_write(client, op, file->node, offset, data, len);
+		rc = kept > 0 ? small_write(client, op, file->node, offset, data, kept) : 1;
 	if (rc == 0)
 		rc = do_transfer(&transfer);
 	else if (rc > 0)
 		rc = 0;
 	if (rc == 0 && file->lost)
 		rc = fail(EIO); /* evicted meanwhile: the data went with the rest */
-	if (rc == 0)
-		node_written(client, file->node, offset + len, len);
-	/* The kernel has dropped the range's pages before it sent this: what was read since may be from before. */
-	if (!op->from_pages && (file->node->reads_filled != filled || file->node->reads_filling > 0))
+	if (rc == 0 && kept > 0)
+		node_written(client, file->node, offset + kept, kept);
+	/* The kernel has dropped the pages of the range that it asked for before it sent this: what was read since may be from before. */
+	if (!op->from_pages && (offset != asked || file->node->reads_filled != filled || file->node->reads_filling > 0))
 		lease_drop_own_pages(client, file->node, offset, len);
 	write_end(client, op, file);
 	return rc < 0 ? rc : (int64_t)len;

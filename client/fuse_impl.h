@@ -14,8 +14,9 @@
 #include <assert.h>
 #include <linux/fuse.h>
 
-/* Newer than the headers of Debian 12; kernels that do not know a flag do not offer it. */
+/* Newer than the headers of Debian 12; kernels that do not know a flag do not offer it, nor ask for such an operation. */
 #define FUSE_INIT_DIRECT_IO_ALLOW_MMAP (UINT64_C(1) << 36)
+enum { FUSE_COPY_FILE_RANGE_WIDE = 53 }; /* Linux 6.18: the answer has 64 bits */
 
 /* STATX, of Linux 6.6. Our names, as newer headers have the kernel's. */
 enum { FUSE_OPCODE_STATX = 52 };
@@ -165,6 +166,8 @@ int fuse_run_fallocate(struct fuse_request *req);
 int fuse_run_lseek(struct fuse_request *req);
 /* Before a change of a file's contents by who may not leave set-id bits: they go. Parks. */
 int fuse_kill_suid(struct fuse_request *req, uint64_t file_id);
+int fuse_run_copy(struct fuse_request *req);
+int fuse_run_copy_64(struct fuse_request *req);
 /* Gives back the lookups of a READDIRPLUS answer that was not delivered. */
 void fuse_undo_direntplus(struct fuse_request *req);
 

@@ -378,7 +378,7 @@ static int run_removexattr(struct fuse_request *req)
 /* ---- the table -------------------------------------------------------------------------------------------------- */
 
 /* What is not here is answered with ENOSYS, and the kernel does without: OPENDIR and RELEASEDIR (a directory needs no handle), FSYNCDIR (what
- * the MDT has answered is durable), ACCESS (the kernel checks), COPY_FILE_RANGE, POLL, IOCTL, BMAP. */
+ * the MDT has answered is durable), ACCESS (the kernel checks), POLL, IOCTL, BMAP. */
 static const struct fuse_op ops[] = {
 	{"lookup", FUSE_LOOKUP, 1, run_lookup},
 	{"getattr", FUSE_GETATTR, 0, run_getattr},
@@ -414,6 +414,8 @@ static const struct fuse_op ops[] = {
 	{"syncfs", FUSE_SYNCFS, 0, run_syncfs},
 	{"fallocate", FUSE_FALLOCATE, sizeof(struct fuse_fallocate_in), fuse_run_fallocate},
 	{"lseek", FUSE_LSEEK, sizeof(struct fuse_lseek_in), fuse_run_lseek},
+	{"copy_file_range", FUSE_COPY_FILE_RANGE, sizeof(struct fuse_copy_file_range_in), fuse_run_copy},
+	{"copy_file_range_64", FUSE_COPY_FILE_RANGE_WIDE, sizeof(struct fuse_copy_file_range_in), fuse_run_copy_64},
 };
 
 void fuse_counts_json(void *ctx, struct json_out *json)

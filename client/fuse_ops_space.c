@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * FUSE operations on the space of open files: FALLOCATE and LSEEK (data and holes; all other seeking is the kernel's own). */
+ * FUSE operations on the space of open files: FALLOCATE, LSEEK (data and holes; all other seeking is the kernel's own) and COPY_FILE_RANGE. */
 #include "client/fuse_impl.h"
 
 #include <fcntl.h>
@@ -49,5 +49,39 @@ int fuse_run_lseek(struct fuse_request *req)
 		return rc;
 	struct fuse_lseek_out *out = fuse_answer(req, sizeof(*out));
 	out->offset = offset;
+	return 0;
+}
+
+static int64_t copy(struct fuse_request *req)
+{
+	const struct fuse_copy_file_range_in *in = fuse_take(req, sizeof(*in));
+	struct fuse_file *from = NULL, *to = NULL;
+	int rc = fuse_file_find(req->channel, in->fh_in, &from);
+	if (rc == 0)
+		rc = fuse_file_find(req->channel, in->fh_out, &to);
+	if (rc == 0 && in->flags != 0)
+		rc = fail(EINVAL);
+	if (rc < 0)
+		return rc;
+	return client_copy(req->channel->conf.client, &req->op, from->file, in->off_in, to->file, in->off_out, in->len);
+}
+
+int fuse_run_copy(struct fuse_request *req)
+{
+	int64_t done = copy(req); /* its length has 64 bits, but no copy is that long */
+	if (done < 0)
+		return (int)done;
+	struct fuse_write_out *out = fuse_answer(req, sizeof(*out));
+	out->size = (uint32_t)done;
+	return 0;
+}
+
+int fuse_run_copy_64(struct fuse_request *req)
+{
+	int64_t done = copy(req);
+	if (done < 0)
+		return (int)done;
+	uint64_t *out = fuse_answer(req, sizeof(*out));
+	*out = (uint64_t)done;
 	return 0;
 }

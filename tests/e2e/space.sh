@@ -45,6 +45,11 @@ cp --sparse=never "$OTHER/d/sparse" "$WORK/full" && cp --sparse=auto "$OTHER/d/s
 cmp "$WORK/full" "$WORK/sparse" || fail 'a copy by holes differs'
 [ "$(stat -c %b "$WORK/sparse")" -lt 2000 ] || fail "cp saw no holes: $(stat -c %b "$WORK/sparse") blocks"
 
+# copies within the mount: cp asks for copy_file_range
+cp "$MNT/d/f" "$MNT/d/copy" && cmp "$REF" "$OTHER/d/copy" || fail 'a copy of a file with holes differs'
+cp "$OTHER/d/sparse" "$OTHER/d/sparse.copy" && cmp "$WORK/full" "$MNT/d/sparse.copy" || fail 'a copy of a sparse file differs'
+[ "$(stat -c %b "$MNT/d/sparse.copy")" -lt 2000 ] || fail "the copy has no holes: $(stat -c %b "$MNT/d/sparse.copy") blocks"
+
 for flag in --collapse-range --insert-range; do
 	if fallocate $flag -o 0 -l 65536 "$MNT/d/f" 2>"$WORK/err.txt"; then fail "fallocate $flag succeeded"; fi
 	grep -q 'not supported' "$WORK/err.txt" || { cat "$WORK/err.txt"; fail "fallocate $flag: another error"; }

@@ -70,6 +70,8 @@ struct kernel_fs_ops {
 	/* mode: FALLOC_FL_*. */
 	int (*fallocate)(void *ctx, uint64_t ino, uint64_t fh, unsigned mode, uint64_t offset, uint64_t len);
 	int64_t (*lseek)(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, bool hole);
+	int64_t (*copy)(void *ctx, uint64_t from_ino, uint64_t from_fh, uint64_t from_at, uint64_t to_ino, uint64_t to_fh, uint64_t to_at,
+			uint64_t len);
 	/* owner: of POSIX locks that end with it. */
 	int (*flush)(void *ctx, uint64_t ino, uint64_t fh, uint64_t owner);
 	/* owner: made of the process, or of the open file. signal->request is set while it can be interrupted. NULL: the kernel has locks of its own. */
@@ -119,6 +121,8 @@ int64_t kernel_pread(struct kernel *kernel, int fd, uint8_t *buf, size_t len, ui
 int64_t kernel_pwrite(struct kernel *kernel, int fd, const uint8_t *buf, size_t len, uint64_t offset);
 int kernel_fallocate(struct kernel *kernel, int fd, unsigned mode, uint64_t offset, uint64_t len);
 int64_t kernel_lseek(struct kernel *kernel, int fd, uint64_t offset, bool hole); /* SEEK_DATA or SEEK_HOLE */
+/* copy_file_range. Looks at the source's size as fstat does: what the kernel itself knows may be old. */
+int64_t kernel_copy(struct kernel *kernel, int from_fd, uint64_t from_at, int to_fd, uint64_t to_at, uint64_t len);
 int kernel_fsync(struct kernel *kernel, int fd);
 int kernel_ftruncate(struct kernel *kernel, int fd, uint64_t size);
 int kernel_fchmod(struct kernel *kernel, int fd, uint32_t mode);

@@ -298,7 +298,7 @@ static void buffer_put(struct kernel_client *self, struct client_buf *buf, size_
 	unsigned i = 0;
 	while (i < KERNEL_CLIENT_BUFFERS_MAX && self->given_back[i].ptr != NULL)
 		i++;
-	if (i < KERNEL_CLIENT_BUFFERS_MAX && len > 0) {
+	if (i < KERNEL_CLIENT_BUFFERS_MAX && len > 0 && self->copies == 0) {
 		memset(client_buf_ptr(buf), GIVEN_BACK, len);
 		self->given_back[i].ptr = client_buf_ptr(buf);
 		self->given_back[i].len = len;
@@ -355,6 +355,22 @@ static int64_t op_lseek(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, b
 	(void)ino;
 	int rc = told(ctx, REPEATED(client_seek(client_of(ctx), &op, file_of(fh), offset, hole, &at)));
 	return rc < 0 ? rc : (int64_t)at;
+}
+
+static int64_t op_copy(void *ctx, uint64_t from_ino, uint64_t from_fh, uint64_t from_at, uint64_t to_ino, uint64_t to_fh, uint64_t to_at,
+		       uint64_t len)
+{
+	struct kernel_client *self = ctx;
+	struct client_op op = {0};
+	(void)from_ino;
+	(void)to_ino;
+	for (unsigned i = 0; i < KERNEL_CLIENT_BUFFERS_MAX; i++)
+		self->given_back[i].ptr = NULL; /* the client takes buffers by itself */
+	self->copies++;
+	int64_t done = client_copy(client_of(ctx), &op, file_of(from_fh), from_at, file_of(to_fh), to_at, len);
+	self->copies--;
+	int rc = told(ctx, done < 0 ? (int)done : 0);
+	return rc < 0 ? rc : done;
 }
 
 static int op_lock(void *ctx, uint64_t ino, uint64_t fh, uint64_t owner, const struct kernel_lock *lock)
@@ -517,6 +533,7 @@ const struct kernel_fs_ops kernel_client_ops = {
 	.write = op_write,
 	.fallocate = op_fallocate,
 	.lseek = op_lseek,
+	.copy = op_copy,
 	.flush = op_flush,
 	.lock = op_lock,
 	.interrupt = op_interrupt,

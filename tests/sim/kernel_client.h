@@ -27,6 +27,7 @@ struct kernel_client {
 		const uint8_t *ptr; /* NULL: none */
 		size_t len;
 	} given_back[KERNEL_CLIENT_BUFFERS_MAX];
+	unsigned copies; /* under way: they take buffers that no read gave back */
 };
 extern const struct kernel_fs_ops kernel_client_ops;
 /* A signal for every program, or (expire) the time of a soft mount is over for every call that may be made again. */

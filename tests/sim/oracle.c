@@ -8,7 +8,7 @@
 static const char *const op_names[MOP_COUNT] = {
 	"open", "close", "write", "read", "fsync", "ftruncate", "fstat", "truncate", "stat", "mkdir", "rmdir", "unlink", "rename", "link",
 	"symlink", "readlink", "mknod", "chmod", "chown", "utimens", "setxattr", "getxattr", "removexattr", "listxattr", "readdir",
-	"statfs", "setstripe", "tmpfile", "link_handle", "fchmod", "fgetxattr", "fallocate", "seek", "setacl", "getacl",
+	"statfs", "setstripe", "tmpfile", "link_handle", "fchmod", "fgetxattr", "fallocate", "seek", "setacl", "getacl", "copy",
 };
 
 const char *model_op_name(enum model_op_kind kind)
@@ -359,6 +359,8 @@ static int64_t predict_handle(struct model *model, const struct model_op *op)
 		return handle->write ? (int64_t)op->len : -EBADF;
 	if (op->kind == MOP_FTRUNCATE)
 		return handle->write ? 0 : -EINVAL;
+	if (op->kind == MOP_COPY)
+		return model_copy_predict(model, op);
 	if (op->kind == MOP_FALLOCATE)
 		return op->len == 0 ? -EINVAL : handle->write ? 0 : -EBADF;
 	return op->kind == MOP_FGETXATTR ? predict_xattr(handle->inode, op) : 0;
@@ -413,6 +415,7 @@ int64_t model_predict(struct model *model, const struct model_op *op)
 	case MOP_FGETXATTR:
 	case MOP_FALLOCATE:
 	case MOP_SEEK:
+	case MOP_COPY:
 		return predict_handle(model, op);
 	case MOP_MKDIR:
 	case MOP_MKNOD:
@@ -463,17 +466,22 @@ static void size_seen(struct model_inode *inode, uint64_t size)
 	inode->size_max = max_u64(inode->size_max, size);
 }
 
+void model_file_put(struct model_inode *inode, struct model_write *write, bool doubtful)
+{
+	if (!doubtful)
+		image_write(&inode->data, write->data, (size_t)write->len, write->offset);
+	size_seen(inode, max_u64(inode->data.size, write->offset + write->len));
+	list_push_back(&inode->unsynced, &write->link);
+	inode->mtime_known = false;
+}
+
 static void file_write(struct model_inode *inode, uint64_t offset, uint64_t len, uint64_t seed, bool doubtful)
 {
 	struct model_write *write = mem_alloc(sizeof(*write) + (size_t)len);
 	write->offset = offset;
 	write->len = len;
 	model_data_fill(seed, write->data, (size_t)len);
-	if (!doubtful)
-		image_write(&inode->data, write->data, (size_t)len, offset);
-	size_seen(inode, max_u64(inode->data.size, offset + len));
-	list_push_back(&inode->unsynced, &write->link);
-	inode->mtime_known = false;
+	model_file_put(inode, write, doubtful);
 }
 
 /* Whatever a truncation cut off may, if the client crashed in it, still be there: it is in `synced` or `unsynced`. */
@@ -622,6 +630,8 @@ static void apply_handle(struct model *model, const struct model_op *op)
 		inode->mode = op->mode;
 	} else if (op->kind == MOP_FALLOCATE) {
 		model_space_apply(inode, op, false);
+	} else if (op->kind == MOP_COPY) {
+		model_copy_apply(model, op, false);
 	} else if (op->kind == MOP_FSYNC && inode->kind == MODEL_FILE) {
 		file_synced(inode);
 	} else if (op->kind == MOP_CLOSE) {
@@ -688,6 +698,7 @@ void model_apply(struct model *model, const struct model_op *op)
 	case MOP_FGETXATTR:
 	case MOP_FALLOCATE:
 	case MOP_SEEK:
+	case MOP_COPY:
 		apply_handle(model, op);
 		break;
 	case MOP_MKDIR:
@@ -721,7 +732,7 @@ void model_apply(struct model *model, const struct model_op *op)
 
 void model_doubt(struct model *model, const struct model_op *op)
 {
-	if (op->kind == MOP_WRITE || op->kind == MOP_FTRUNCATE || op->kind == MOP_FALLOCATE) {
+	if (op->kind == MOP_WRITE || op->kind == MOP_FTRUNCATE || op->kind == MOP_FALLOCATE || op->kind == MOP_COPY) {
 		struct model_handle *handle = &model->handles[op->handle];
 		if (handle->inode == NULL)
 			return;
@@ -729,6 +740,8 @@ void model_doubt(struct model *model, const struct model_op *op)
 			file_write(handle->inode, handle->append ? handle->inode->data.size : op->offset, op->len, op->seed, true);
 		else if (op->kind == MOP_FALLOCATE)
 			model_space_apply(handle->inode, op, true);
+		else if (op->kind == MOP_COPY)
+			model_copy_apply(model, op, true);
 		else
 			file_truncate(handle->inode, op->len, true);
 	}
@@ -745,7 +758,7 @@ void model_refused(struct model *model, const struct model_op *op)
 
 bool model_is_unknown(const struct model *model, const struct model_op *op)
 {
-	const struct model_inode *inode = model->handles[op->handle].inode;
+	const struct model_inode *inode = model->handles[op->kind == MOP_COPY ? op->from_handle : op->handle].inode;
 	return inode != NULL && inode->unknown;
 }
 

@@ -78,7 +78,7 @@ enum model_op_kind {
 	MOP_OPEN, MOP_CLOSE, MOP_WRITE, MOP_READ, MOP_FSYNC, MOP_FTRUNCATE, MOP_FSTAT, MOP_TRUNCATE, MOP_STAT, MOP_MKDIR, MOP_RMDIR,
 	MOP_UNLINK, MOP_RENAME, MOP_LINK, MOP_SYMLINK, MOP_READLINK, MOP_MKNOD, MOP_CHMOD, MOP_CHOWN, MOP_UTIMENS, MOP_SETXATTR,
 	MOP_GETXATTR, MOP_REMOVEXATTR, MOP_LISTXATTR, MOP_READDIR, MOP_STATFS, MOP_SETSTRIPE,
-	MOP_TMPFILE, MOP_LINK_HANDLE, MOP_FCHMOD, MOP_FGETXATTR, MOP_FALLOCATE, MOP_SEEK, MOP_SETACL, MOP_GETACL,
+	MOP_TMPFILE, MOP_LINK_HANDLE, MOP_FCHMOD, MOP_FGETXATTR, MOP_FALLOCATE, MOP_SEEK, MOP_SETACL, MOP_GETACL, MOP_COPY,
 	MOP_COUNT,
 };
 enum model_open_flags { MO_READ = 1, MO_WRITE = 2, MO_CREATE = 4, MO_EXCL = 8, MO_TRUNC = 16, MO_APPEND = 32 };
@@ -95,6 +95,8 @@ struct model_op {
 	bool is_default;      /* it is the default list */
 	uint32_t mode, uid, gid;
 	uint64_t offset, len, seed; /* of data; len: also a new size */
+	unsigned from_handle;       /* of a copy: its source, and where in it; handle and offset are the destination's */
+	uint64_t from_offset;
 	int64_t time_ns;
 };
 
@@ -129,8 +131,13 @@ void model_data_fill(uint64_t seed, uint8_t *buf, size_t len);
 /* Is this what the file may hold at `offset`? `crashed`: its client has, so that what was not fsynced is open. Returns the first wrong byte's
  * index, or -1. */
 int64_t model_check_data(const struct model_inode *inode, bool crashed, const uint8_t *buf, size_t len, uint64_t offset);
+/* `write` has offset, len and data; it is owned from here on. */
+void model_file_put(struct model_inode *inode, struct model_write *write, bool doubtful);
 /* oracle_space.c. An allocation; doubtful: it may have happened, in any part. */
 void model_space_apply(struct model_inode *inode, const struct model_op *op, bool doubtful);
+/* A copy; doubtful, too. */
+void model_copy_apply(struct model *model, const struct model_op *op, bool doubtful);
+int64_t model_copy_predict(const struct model *model, const struct model_op *op);
 /* May a seek be answered so? */
 bool model_seek_fits(const struct model_inode *inode, const struct model_op *op, int64_t got);
 bool model_check_size(const struct model_inode *inode, bool crashed, uint64_t size);

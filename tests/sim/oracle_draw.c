@@ -13,7 +13,7 @@ static const struct {
 	{MOP_SYMLINK, 1}, {MOP_READLINK, 1}, {MOP_MKNOD, 1}, {MOP_CHMOD, 2}, {MOP_CHOWN, 1}, {MOP_UTIMENS, 1}, {MOP_SETXATTR, 2},
 	{MOP_GETXATTR, 2}, {MOP_REMOVEXATTR, 1}, {MOP_LISTXATTR, 1}, {MOP_READDIR, 4}, {MOP_STATFS, 1}, {MOP_SETSTRIPE, 1},
 	{MOP_TMPFILE, 3}, {MOP_LINK_HANDLE, 3}, {MOP_FCHMOD, 2}, {MOP_FGETXATTR, 2},
-	{MOP_FALLOCATE, 5}, {MOP_SEEK, 3},
+	{MOP_FALLOCATE, 5}, {MOP_SEEK, 3}, {MOP_COPY, 5},
 	{MOP_SETACL, 3}, {MOP_GETACL, 3},
 };
 
@@ -186,6 +186,11 @@ static void handle_op_draw(struct model *model, struct rng *rng, struct model_op
 	op->len = op->kind == MOP_FTRUNCATE ? offset_draw(rng, size) : size_draw(rng);
 	if (op->kind == MOP_FALLOCATE)
 		op->flags = alloc_flags_draw(rng);
+	if (op->kind == MOP_COPY) {
+		op->from_handle = handle_draw(model, rng, true);
+		const struct model_inode *from = model->handles[op->from_handle].inode;
+		op->from_offset = offset_draw(rng, from != NULL ? from->data.size : 0);
+	}
 	if (op->kind == MOP_SEEK)
 		op->flags = rng_chance(rng, 500000) ? MS_HOLE : 0;
 	if (op->kind == MOP_WRITE && rng_chance(rng, 4000)) /* sparse, far beyond what 32 bits count */
@@ -243,6 +248,7 @@ void model_op_draw(struct model *model, struct rng *rng, struct model_op *ret_op
 	case MOP_FGETXATTR:
 	case MOP_FALLOCATE:
 	case MOP_SEEK:
+	case MOP_COPY:
 		handle_op_draw(model, rng, &op);
 		break;
 	case MOP_RENAME:

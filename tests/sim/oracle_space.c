@@ -48,6 +48,34 @@ void model_space_apply(struct model_inode *inode, const struct model_op *op, boo
 	}
 }
 
+/* ---- copying -------------------------------------------------------------------------------------------------- */
+
+int64_t model_copy_predict(const struct model *model, const struct model_op *op)
+{
+	const struct model_handle *from = &model->handles[op->from_handle], *to = &model->handles[op->handle];
+	if (from->inode == NULL || !from->read || !to->write || to->append)
+		return -EBADF;
+	uint64_t size = from->inode->data.size, len = op->from_offset >= size ? 0 : min_u64(op->len, size - op->from_offset);
+	if (from->inode == to->inode && op->offset + len > op->from_offset && op->offset < op->from_offset + len)
+		return -EINVAL;
+	return (int64_t)len;
+}
+
+void model_copy_apply(struct model *model, const struct model_op *op, bool doubtful)
+{
+	const struct model_inode *from = model->handles[op->from_handle].inode;
+	struct model_inode *to = model->handles[op->handle].inode;
+	int64_t len = model_copy_predict(model, op);
+	if (len <= 0)
+		return;
+	struct model_write *write = mem_alloc(sizeof(*write) + (size_t)len);
+	write->offset = op->offset;
+	write->len = (uint64_t)len;
+	image_read(&from->data, write->data, (size_t)len, op->from_offset);
+	model_file_put(to, write, doubtful);
+	to->unknown = to->unknown || from->unknown;
+}
+
 /* ---- finding -------------------------------------------------------------------------------------------------- */
 
 static bool is_zero(const struct image *image, uint64_t from, uint64_t to)

@@ -394,6 +394,18 @@ static int64_t plain_lseek(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset
 	return at == UINT64_MAX ? -ENXIO : (int64_t)at;
 }
 
+static int64_t plain_copy(void *ctx, uint64_t from_ino, uint64_t from_fh, uint64_t from_at, uint64_t to_ino, uint64_t to_fh, uint64_t to_at,
+			  uint64_t len)
+{
+	(void)from_fh;
+	uint8_t *buf = mem_alloc((size_t)len + 1);
+	int64_t done = plain_read(ctx, from_ino, from_fh, from_at, buf, (size_t)len, false);
+	if (done > 0)
+		done = plain_write(ctx, to_ino, to_fh, to_at, buf, (size_t)done);
+	mem_free(buf);
+	return done;
+}
+
 static int plain_fsync(void *ctx, uint64_t ino, uint64_t fh)
 {
 	(void)fh;
@@ -529,8 +541,8 @@ const struct kernel_fs_ops plainfs_ops = {
 	.lookup = plain_lookup, .forget = plain_forget, .getattr = plain_getattr, .setattr = plain_setattr, .readlink = plain_readlink,
 	.mknod = plain_mknod, .mkdir = plain_mkdir, .symlink = plain_symlink, .link = plain_link, .unlink = plain_unlink,
 	.rmdir = plain_rmdir, .rename = plain_rename, .open = plain_open, .create = plain_create, .tmpfile = plain_tmpfile, .read = plain_read,
-	.write = plain_write, .fallocate = plain_fallocate, .lseek = plain_lseek, .flush = plain_flush, .release = plain_release,
-	.fsync = plain_fsync, .readdir = plain_readdir,
+	.write = plain_write, .fallocate = plain_fallocate, .lseek = plain_lseek, .copy = plain_copy,
+	.flush = plain_flush, .release = plain_release, .fsync = plain_fsync, .readdir = plain_readdir,
 	.statfs = plain_statfs, .setxattr = plain_setxattr, .getxattr = plain_getxattr, .listxattr = plain_listxattr,
 	.removexattr = plain_removexattr,
 };

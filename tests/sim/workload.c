@@ -210,6 +210,14 @@ static int do_fallocate(struct work_task *task, int fd)
 	return kernel_fallocate(task->kernel, fd, mode, op->offset, op->len);
 }
 
+static int64_t do_copy(struct work_task *task, int fd)
+{
+	const struct model_op *op = &task->op;
+	if (task->model->handles[op->from_handle].inode == NULL)
+		return -EBADF;
+	return kernel_copy(task->kernel, task->fds[op->from_handle], op->from_offset, fd, op->offset, op->len);
+}
+
 /* 0 for whatever may be answered. */
 static int64_t do_seek(struct work_task *task, int fd)
 {
@@ -244,6 +252,8 @@ static int64_t do_handle(struct work_task *task)
 		return do_fallocate(task, fd);
 	case MOP_SEEK:
 		return do_seek(task, fd);
+	case MOP_COPY:
+		return do_copy(task, fd);
 	default: {
 		int rc = kernel_fstat(task->kernel, fd, &attr);
 		if (rc == 0)
@@ -421,6 +431,8 @@ static bool is_refusal(const struct work_task *task, int64_t got, int64_t want)
 	case MOP_CLOSE:
 	case MOP_FALLOCATE:
 		return got == -ENOSPC;
+	case MOP_COPY:
+		return got == -ENOSPC || (got >= 0 && (got < want || model_is_unknown(task->model, &task->op)));
 	case MOP_READ:
 		return got >= 0 && model_is_unknown(task->model, &task->op);
 	default:

@@ -136,6 +136,28 @@ static void what_was_written_is_read_and_becomes_stable(void **state)
 	run(writes_and_reads);
 }
 
+/* A kernel that was not told that the file was cut writes whole pages. */
+static void writes_pages_out(struct test *test)
+{
+	struct client_op op = {.from_pages = true};
+	struct client_file *file = create(test, "a", OPEN_READ | OPEN_WRITE);
+	write_pattern(test, file, 0, 5000);
+	struct client_buf *buf = client_buf_get(test->client);
+	for (size_t i = 0; i < 4096; i++)
+		client_buf_ptr(buf)[i] = (uint8_t)((4096 + i) * 7 + (4096 + i) / 251);
+	assert_int_equal(client_write(test->client, &op, file, 4096, buf, client_buf_ptr(buf), 4096), 4096);
+	assert_int_equal(client_write(test->client, &op, file, 8192, buf, client_buf_ptr(buf), 4096), 4096);
+	client_buf_put(buf);
+	assert_int_equal(size_of(test, file), 5000);
+	expect_pattern(test, file, 0, 20000, 5000);
+	client_release(test->client, file);
+}
+static void pages_make_no_file_longer(void **state)
+{
+	(void)state;
+	run(writes_pages_out);
+}
+
 static void loses_an_ost(struct test *test)
 {
 	struct client_op op = {0};
@@ -442,6 +464,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_written_is_read_and_becomes_stable),
+		cmocka_unit_test(pages_make_no_file_longer),
 		cmocka_unit_test(writes_are_replayed_to_a_restarted_ost),
 		cmocka_unit_test(opens_are_told_to_a_restarted_mdt),
 		cmocka_unit_test(each_open_file_is_told_of_an_error_once),
