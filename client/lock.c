@@ -37,6 +37,7 @@ struct lock_request {
 	uint64_t queued_boot;  /* of the MDT where it is queued; 0: nowhere */
 	uint64_t change;       /* of its grant; 0: not granted */
 	bool sent;             /* the MDT may have it */
+	bool weakens;          /* under way to it: the range becomes no more than `type`, which can not fail */
 	bool lost;             /* we were evicted since */
 	bool over;
 	int rc;
@@ -139,7 +140,7 @@ static void take_grant(struct lock_request *request, uint64_t change)
 	request->owner->client->counters.locks_granted_late += request->asker == NULL && request->waits;
 	flock_converts(request);
 	if (request->asker != NULL || !request->waits)
-		ranges_set_older(&request->owner->held, request->start, request->end, request->type, change);
+		ranges_strengthen(&request->owner->held, request->start, request->end, request->type, change);
 }
 
 static int send_lock(struct lock_request *request, uint8_t flags, uint8_t type, uint64_t start, uint64_t end, struct lock_rep *ret_rep)
@@ -159,12 +160,41 @@ static int send_lock(struct lock_request *request, uint8_t flags, uint8_t type, 
 	return session_mdt_call(owner->client, owner->node->ino, &(struct call){.op = OP_lock, .req = &req, .rep = ret_rep});
 }
 
-/* enum lock_result, or the error that the caller gets. Parks; it is the owner's turn. */
+/* Unlocking, and what is left of locking for reading where it is locked for writing: it can only fail for want of room at the MDT. Parks; it is
+ * the owner's turn. */
+static int weaken(struct lock_request *request)
+{
+	struct lock_owner *owner = request->owner;
+	struct lock_rep rep = {0};
+	request->weakens = true;
+	int rc = send_lock(request, 0, request->type, request->start, request->end, &rep);
+	request->weakens = false;
+	if (request->lost)
+		return fail(ERR_evicted);
+	if (rc == 0)
+		ranges_set_older(&owner->held, request->start, request->end, request->type, rep.change);
+	owner->is_uncertain |= rc < 0;
+	return rc < 0 ? rc : LOCK_GRANTED;
+}
+
+static bool has_to_weaken(const struct lock_request *request)
+{
+	return request->type == LOCK_TYPE_READ && !is_flock(request->kind) &&
+	       ranges_have(&request->owner->held, request->start, request->end, LOCK_TYPE_WRITE);
+}
+
+/* enum lock_result, or the error that the caller gets. What the owner has is only made stronger by it, so that a call that fails has changed
+ * nothing, whatever a restart of the MDT hides; weaken may follow. Parks; it is the owner's turn. */
 static int ask(struct lock_request *request)
 {
 	struct lock_rep rep = {0};
+	if (request->type == LOCK_TYPE_NONE)
+		return weaken(request);
+	if (has_to_weaken(request) && !ranges_have(&request->owner->held, request->start, request->end, LOCK_TYPE_NONE))
+		return LOCK_GRANTED; /* nothing is missing */
+	uint8_t flags = request->type == LOCK_TYPE_READ && !is_flock(request->kind) ? LOCK_KEEP : 0;
 	request->sent = true;
-	int rc = send_lock(request, request->waits ? LOCK_WAIT : 0, request->type, request->start, request->end, &rep);
+	int rc = send_lock(request, request->waits ? flags | LOCK_WAIT : flags, request->type, request->start, request->end, &rep);
 	if (request->lost)
 		return fail(ERR_evicted);
 	if (request->change != 0)
@@ -175,7 +205,6 @@ static int ask(struct lock_request *request)
 	}
 	flock_converts(request);
 	request->queued_boot = rep.change >> 32;
-	request->owner->is_uncertain |= rc < 0 && request->type == LOCK_TYPE_NONE;
 	return rc < 0 ? rc : LOCK_QUEUED;
 }
 
@@ -184,10 +213,10 @@ static int drop(struct lock_request *request)
 	struct lock_owner *owner = request->owner;
 	struct lock_drop_req req = {.ino = owner->node->ino, .owner = owner->owner, .kind = owner->kind};
 	struct lock_drop_rep rep;
-	request->sent = true;
+	request->weakens = true;
 	int rc = session_mdt_call(owner->client, owner->node->ino, &(struct call){.op = OP_lock_drop, .req = &req, .rep = &rep});
-	if (rc == 0)
-		take_grant(request, rep.change);
+	if (rc == 0 && !request->lost)
+		ranges_set_older(&owner->held, 0, UINT64_MAX, LOCK_TYPE_NONE, rep.change);
 	owner->is_uncertain = false; /* if it failed, the mount's end or its eviction did it */
 	return rc;
 }
@@ -206,7 +235,7 @@ static int withdraw(struct lock_request *request)
 	return request->change != 0 ? LOCK_GRANTED : fail(ERR_interrupted);
 }
 
-/* A grant that came when nobody wanted it any more: as it was before, as far as a lock that was weakened can be had without asking. Parks. */
+/* A grant that came when nobody wanted it any more: each range becomes what it was before, which is never more. Parks. */
 static void give_back(struct lock_request *request)
 {
 	struct lock_owner *owner = request->owner;
@@ -216,8 +245,6 @@ static void give_back(struct lock_request *request)
 			struct lock_rep rep;
 			int rc = send_lock(request, 0, run.type, run.start, run.end, &rep);
 			owner->is_uncertain |= rc < 0 && !request->lost;
-		} else if (run.change < request->change) {
-			ranges_weaken(&owner->held, run.start, run.end, request->type);
 		}
 		if (run.end == request->end || request->lost)
 			return;
@@ -268,6 +295,8 @@ static void lock_task(void *arg)
 		rc = withdraw(request);
 	if (rc == LOCK_GRANTED && request->waits && request->asker == NULL && !request->lost)
 		give_back(request);
+	else if (rc == LOCK_GRANTED && has_to_weaken(request) && !request->lost)
+		rc = weaken(request);
 	if (request->lost)
 		rc = -ERR_evicted;
 	turn_give(owner);
@@ -292,8 +321,8 @@ static int request_wait(struct lock_request *request, struct client_op *op, bool
 	struct client *client = request->owner->client;
 	request->asker = task_current(client_loop(client));
 	op->changes += !interruptible;
-	/* Once it is granted it is only a matter of its task's running. */
-	while (!request->over && (request->change != 0 || !client_op_is_called_off(op)))
+	/* Once it is granted it goes to its end; who dies or gives up need not see it. */
+	while (!request->over && !op->killed && !op->expired && (request->change != 0 || !client_op_is_called_off(op)))
 		session_park(client, op);
 	request->asker = NULL;
 	if (!request->over) {
@@ -446,12 +475,10 @@ static void weaken_by_requests(struct lock_owner *owner)
 {
 	list_for_each(link, &owner->requests) {
 		struct lock_request *request = CONTAINER_OF(link, struct lock_request, link);
-		if (!request->sent || request->change != 0)
-			continue;
-		if (is_flock(request->kind))
-			flock_converts(request);
-		else
+		if (request->weakens)
 			ranges_weaken(&owner->held, request->start, request->end, request->type);
+		else if (request->sent && request->change == 0)
+			flock_converts(request);
 	}
 }
 

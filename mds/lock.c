@@ -166,7 +166,10 @@ static uint64_t hold(struct locks *locks, struct lock_inode *inode, const struct
 		owner->pid = want->pid;
 	}
 	size_t before = owner->held.count;
-	ranges_set(&owner->held, want->start, want->end, want->type, 0);
+	if (want->keeps)
+		ranges_strengthen(&owner->held, want->start, want->end, want->type, 0);
+	else
+		ranges_set(&owner->held, want->start, want->end, want->type, 0);
 	owner->client->count += owner->held.count - before;
 	locks->held_count += owner->held.count - before;
 	if (owner->held.count == 0) {

@@ -24,6 +24,7 @@ struct lock_want {
 	uint64_t start, end;
 	uint32_t pid;
 	uint64_t waiter;    /* 0: it does not wait; else the client's name for the request */
+	bool keeps;         /* for reading: what its owner has locked for writing stays so */
 };
 /* A request that waits, or has been granted and whose client has not said that it knows. */
 struct lock_wait {

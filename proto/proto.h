@@ -66,6 +66,7 @@ enum lock_type { LOCK_TYPE_NONE, LOCK_TYPE_READ, LOCK_TYPE_WRITE };
 enum lock_flags {
 	LOCK_WAIT = 1,     /* queue it if somebody is in the way */
 	LOCK_WITHDRAW = 2, /* the one who waits does not want it any more; nothing else of the request counts */
+	LOCK_KEEP = 4,     /* for reading: what the owner has locked for writing stays so */
 };
 enum lock_result { LOCK_UNKNOWN, LOCK_GRANTED, LOCK_QUEUED, LOCK_WITHDRAWN };
 enum layout_target { LAYOUT_OF_FILE, LAYOUT_DEFAULT_OF_DIR };

@@ -89,6 +89,30 @@ void ranges_set_older(struct ranges *ranges, uint64_t start, uint64_t end, uint8
 	}
 }
 
+void ranges_strengthen(struct ranges *ranges, uint64_t start, uint64_t end, uint8_t type, uint64_t change)
+{
+	for (uint64_t pos = start;;) {
+		struct range run = ranges_run(ranges, pos, end);
+		if (run.type < type && (change == 0 || run.change < change))
+			ranges_set(ranges, run.start, run.end, type, change);
+		if (run.end == end)
+			return;
+		pos = run.end + 1;
+	}
+}
+
+bool ranges_have(const struct ranges *ranges, uint64_t start, uint64_t end, uint8_t type)
+{
+	for (uint64_t pos = start;;) {
+		struct range run = ranges_run(ranges, pos, end);
+		if (run.type == type)
+			return true;
+		if (run.end == end)
+			return false;
+		pos = run.end + 1;
+	}
+}
+
 void ranges_weaken(struct ranges *ranges, uint64_t start, uint64_t end, uint8_t type)
 {
 	for (uint64_t pos = start;;) {

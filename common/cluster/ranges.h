@@ -22,10 +22,14 @@ void ranges_fini(struct ranges *ranges); /* empty and reusable */
 void ranges_set(struct ranges *ranges, uint64_t start, uint64_t end, uint8_t type, uint64_t change);
 /* The same where nothing newer than `change` (not 0) has been set: news that come out of order. */
 void ranges_set_older(struct ranges *ranges, uint64_t start, uint64_t end, uint8_t type, uint64_t change);
+/* The same only where what is held is weaker than `type`; change 0: whatever has been set. */
+void ranges_strengthen(struct ranges *ranges, uint64_t start, uint64_t end, uint8_t type, uint64_t change);
 /* All types that are above `type` become `type` in [start, end]. */
 void ranges_weaken(struct ranges *ranges, uint64_t start, uint64_t end, uint8_t type);
 /* No more news are under way: numbers of changes do not matter. */
 void ranges_forget_changes(struct ranges *ranges);
+/* Is anything in [start, end] of `type`? */
+bool ranges_have(const struct ranges *ranges, uint64_t start, uint64_t end, uint8_t type);
 /* What begins at `start`: as far as it is alike, at most to `end`. Type LOCK_TYPE_NONE: not locked. */
 struct range ranges_run(const struct ranges *ranges, uint64_t start, uint64_t end);
 /* Does a lock of another owner on [start, end] conflict with these? Then *ret_range (may be NULL) is the first that it meets. */

@@ -99,6 +99,7 @@ int mds_op_lock(struct operation *op, const struct lock_req *req, struct lock_re
 			.end = req->end,
 			.pid = req->pid,
 			.waiter = waits ? req->waiter : 0,
+			.keeps = (req->flags & LOCK_KEEP) != 0 && req->type == LOCK_TYPE_READ,
 		};
 		rc = locks_set(locks, &want, &rep->change);
 		op->mds->counters.locks_queued += rc == LOCK_QUEUED;

@@ -7,7 +7,7 @@ start_cluster --osts 2
 printf 'precious\n' >"$MNT/precious" && sync "$MNT/precious"
 
 # command lines
-for verb in setstripe getstripe mkdir getdirstripe df osts mdts path2fid fid2path check getname stats; do
+for verb in setstripe getstripe mkdir getdirstripe df osts mdts path2fid fid2path check getname stats locks; do
 	expect_error . stria "$verb" --no-such-option
 done
 expect_error . stria no-such-verb

@@ -247,7 +247,9 @@ static void take_result(struct lockwork_task *task, unsigned file, const struct 
 		counts->refused += rc == -EAGAIN;
 		counts->deadlocks += rc == -EDEADLK;
 	} else if (rc == -EINTR && alarmed) {
-		counts->interrupted++; /* a lock that was to be weakened may have been */
+		if (!is_flock)
+			memcpy(held_of(task, file, lock->kind), before, LOCKWORK_BYTES);
+		counts->interrupted++;
 	} else {
 		wrong(task, file, "an error that cannot be", rc);
 	}

@@ -50,7 +50,9 @@ static void any_changes_leave_what_the_bytes_have(void **state)
 				ranges_forget_changes(&ranges);
 			else if (draw == 1)
 				ranges_weaken(&ranges, start, end, type);
-			else if (draw < 4)
+			else if (draw == 2)
+				ranges_strengthen(&ranges, start, end, type, change);
+			else if (draw < 5)
 				ranges_set_older(&ranges, start, end, type, change = 1 + rng_below(&rng, 60));
 			else
 				ranges_set(&ranges, start, end, type, change);
@@ -60,19 +62,25 @@ static void any_changes_leave_what_the_bytes_have(void **state)
 					model.change[at] = 0;
 				} else if (draw == 1) {
 					model.type[at] = inside ? (uint8_t)min_u64(model.type[at], type) : model.type[at];
-				} else if (inside && (draw >= 4 || model.change[at] < change)) {
+				} else if (inside && draw == 2) {
+					bool sets = model.type[at] < type && (change == 0 || model.change[at] < change);
+					model.type[at] = sets ? type : model.type[at];
+					model.change[at] = sets ? change : model.change[at];
+				} else if (inside && (draw >= 5 || model.change[at] < change)) {
 					model.type[at] = type;
 					model.change[at] = change;
 				}
 			}
 			assert_as_model(&ranges, &model);
-			bool free = true, meets = false;
+			bool free = true, meets = false, has = false;
 			for (uint64_t at = 0; at < BYTES; at++) {
+				has = has || (at >= start && at <= end && model.type[at] == type);
 				free = free && model.type[at] == LOCK_TYPE_NONE;
 				meets = meets || (at >= start && at <= end && (model.type[at] == LOCK_TYPE_WRITE ||
 									       (model.type[at] == LOCK_TYPE_READ && type == LOCK_TYPE_WRITE)));
 			}
 			assert_int_equal(ranges_are_free(&ranges), free);
+			assert_int_equal(ranges_have(&ranges, start, end, type), has);
 			if (type != LOCK_TYPE_NONE)
 				assert_int_equal(ranges_conflict(&ranges, start, end, type, NULL), meets);
 		}

@@ -64,8 +64,9 @@ static bool is_blocked(struct model *model, const struct lock_want *want)
 
 static void paint(struct model *model, const struct lock_want *want)
 {
+	uint8_t *bytes = bytes_of(model, want, want->client, want->owner);
 	for (uint64_t at = want->start; at <= last_byte(want); at++)
-		bytes_of(model, want, want->client, want->owner)[at] = want->type;
+		bytes[at] = want->keeps && bytes[at] == LOCK_TYPE_WRITE ? LOCK_TYPE_WRITE : want->type;
 }
 
 static void serve(struct model *model)
@@ -242,6 +243,7 @@ static void step(struct both *both, struct rng *rng, uint64_t number)
 			.waiter = rng_below(rng, 2) == 0 && model->count < WAITS_MAX - 1 ? number : 0,
 		};
 		struct lock_want holder;
+		want.keeps = class == 1 && want.type == LOCK_TYPE_READ && rng_below(rng, 2) == 0;
 		if (want.type != LOCK_TYPE_NONE)
 			assert_int_equal(locks_test(&both->locks, &want, &holder), is_blocked(model, &want));
 		both->last_change = both->locks.changes;
