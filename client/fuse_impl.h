@@ -17,6 +17,33 @@
 /* Newer than the headers of Debian 12; kernels that do not know a flag do not offer it. */
 #define FUSE_INIT_DIRECT_IO_ALLOW_MMAP (UINT64_C(1) << 36)
 
+/* STATX, of Linux 6.6. Our names, as newer headers have the kernel's. */
+enum { FUSE_OPCODE_STATX = 52 };
+struct fuse_statx_time {
+	int64_t s;
+	uint32_t ns;
+	int32_t reserved;
+};
+struct fuse_statx_request {
+	uint32_t getattr_flags, reserved;
+	uint64_t fh;
+	uint32_t flags, mask;
+};
+struct fuse_statx_answer {
+	uint64_t valid_s;
+	uint32_t valid_ns, flags;
+	uint64_t spare[2];
+	uint32_t mask, blksize; /* mask: STATX_* */
+	uint64_t attributes;
+	uint32_t nlink, uid, gid;
+	uint16_t mode, spare0;
+	uint64_t ino, size, blocks, attributes_mask;
+	struct fuse_statx_time atime, btime, ctime, mtime;
+	uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+	uint64_t spare2[14];
+};
+static_assert(sizeof(struct fuse_statx_request) == 24 && sizeof(struct fuse_statx_answer) == 288, "as the kernel has them");
+
 enum {
 	FUSE_CHANNEL_RUNNING_MAX = 512,  /* requests that have a task; more wait in line, so that interrupts are still read */
 	FUSE_CHANNEL_WAITING_MAX = 8192, /* requests in that line; then reading stops */
@@ -129,6 +156,8 @@ int fuse_run_readdirplus(struct fuse_request *req);
 /* fuse_ops_space.c */
 int fuse_run_fallocate(struct fuse_request *req);
 int fuse_run_lseek(struct fuse_request *req);
+/* Before a change of a file's contents by who may not leave set-id bits: they go. Parks. */
+int fuse_kill_suid(struct fuse_request *req, uint64_t file_id);
 /* Gives back the lookups of a READDIRPLUS answer that was not delivered. */
 void fuse_undo_direntplus(struct fuse_request *req);
 

@@ -5,6 +5,7 @@
 #include "common/base/json_out.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 /* ---- attributes ------------------------------------------------------------------------------------------------- */
 
@@ -87,6 +88,46 @@ static int run_getattr(struct fuse_request *req)
 	return rc;
 }
 
+static struct fuse_statx_time statx_time(int64_t time_ns)
+{
+	uint64_t s;
+	struct fuse_statx_time time = {0};
+	split_time(time_ns, &s, &time.ns);
+	time.s = (int64_t)s;
+	return time;
+}
+
+/* What GETATTR cannot say: when it was made. */
+static int run_statx(struct fuse_request *req)
+{
+	struct client_entry entry;
+	int rc = client_getattr(req->channel->conf.client, &req->op, fuse_node(req), &entry);
+	if (rc < 0)
+		return rc;
+	const struct attr *attr = &entry.attr;
+	struct fuse_statx_answer *out = fuse_answer(req, sizeof(*out));
+	*out = (struct fuse_statx_answer){
+		.mask = STATX_BASIC_STATS | STATX_BTIME,
+		.blksize = FUSE_BLKSIZE,
+		.nlink = attr->nlink,
+		.uid = attr->uid,
+		.gid = attr->gid,
+		.mode = (uint16_t)attr->mode,
+		.ino = attr->ino.v,
+		.size = attr->size_bytes,
+		.blocks = attr->blocks,
+		.atime = statx_time(attr->atime_ns),
+		.btime = statx_time(attr->btime_ns),
+		.ctime = statx_time(attr->ctime_ns),
+		.mtime = statx_time(attr->mtime_ns),
+		/* as the kernel packs a device into 32 bits */
+		.rdev_major = attr->rdev >> 8 & 0xfff,
+		.rdev_minor = (attr->rdev & 0xff) | (attr->rdev >> 12 & 0xfff00),
+	};
+	split_ns(entry.attr_ttl_ns, &out->valid_s, &out->valid_ns);
+	return 0;
+}
+
 static uint32_t setattr_valid(uint32_t fattr)
 {
 	static const struct {
@@ -96,6 +137,9 @@ static uint32_t setattr_valid(uint32_t fattr)
 	uint32_t valid = 0;
 	for (size_t i = 0; i < ARRAY_COUNT(bits); i++)
 		valid |= (fattr & bits[i].fattr) != 0 ? bits[i].valid : 0;
+	/* chown(2) that names neither: nothing is new, but set-id bits go all the same */
+	if ((fattr & ~(uint32_t)(FATTR_FH | FATTR_LOCKOWNER | FATTR_CTIME)) == 0)
+		valid |= SET_KILL_SUID;
 	/* the kernel sets both bits of a "now" */
 	if ((fattr & FATTR_ATIME_NOW) != 0)
 		valid = (valid & ~(uint32_t)SET_ATIME) | SET_ATIME_NOW;
@@ -338,6 +382,7 @@ static int run_removexattr(struct fuse_request *req)
 static const struct fuse_op ops[] = {
 	{"lookup", FUSE_LOOKUP, 1, run_lookup},
 	{"getattr", FUSE_GETATTR, 0, run_getattr},
+	{"statx", FUSE_OPCODE_STATX, sizeof(struct fuse_statx_request), run_statx},
 	{"setattr", FUSE_SETATTR, sizeof(struct fuse_setattr_in), run_setattr},
 	{"readlink", FUSE_READLINK, 0, run_readlink},
 	{"symlink", FUSE_SYMLINK, 2, run_symlink},

@@ -47,16 +47,15 @@ static void fill_open(struct fuse_request *req, struct client_file *file, uint32
 
 static bool has_set_id_bits(uint32_t mode)
 {
-	return (mode & S_ISUID) != 0 || (mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP);
+	return (mode & (S_ISUID | S_ISGID)) != 0;
 }
 
-/* The owner of the mount does it: a plain write by somebody else is what takes the bits away. */
+/* Whoever writes takes the bits away; set-group-id without group execution stays when a member of the group does. */
 static int kill_suid(struct fuse_request *req, struct ino ino)
 {
-	struct client_op admin = {.is_admin = true};
 	struct client_setattr set = {.valid = SET_KILL_SUID};
 	struct client_entry entry;
-	return client_setattr(req->channel->conf.client, &admin, ino, &set, &entry);
+	return client_setattr(req->channel->conf.client, &req->op, ino, &set, &entry);
 }
 
 int fuse_run_open(struct fuse_request *req)
@@ -155,7 +154,7 @@ int fuse_run_read(struct fuse_request *req)
 
 /* With FUSE_HANDLE_KILLPRIV_V2 the kernel asks with every write of an unprivileged caller that the set-id bits go; nearly always there are
  * none, and that is remembered. Parks. */
-static int kill_suid_before_write(struct fuse_request *req, uint64_t file_id)
+int fuse_kill_suid(struct fuse_request *req, uint64_t file_id)
 {
 	struct fuse_channel *channel = req->channel;
 	struct fuse_file *file = NULL;
@@ -190,7 +189,7 @@ int fuse_run_write(struct fuse_request *req)
 		return fail(EIO);
 	int rc = 0;
 	if ((in->write_flags & FUSE_WRITE_KILL_SUIDGID) != 0)
-		rc = kill_suid_before_write(req, in->fh);
+		rc = fuse_kill_suid(req, in->fh);
 	struct fuse_file *file = NULL;
 	if (rc == 0)
 		rc = take_file(req, in->fh, &file);

@@ -24,6 +24,13 @@ int fuse_run_fallocate(struct fuse_request *req)
 		return rc;
 	if (left != 0)
 		return fail(EOPNOTSUPP); /* stripes cannot be moved by a range's length */
+	if (req->op.uid != 0) {
+		rc = fuse_kill_suid(req, in->fh);
+		if (rc == 0)
+			rc = fuse_file_find(req->channel, in->fh, &file); /* again: that parked */
+		if (rc < 0)
+			return rc;
+	}
 	return client_fallocate(req->channel->conf.client, &req->op, file->file, flags, in->offset, in->length);
 }
 
