@@ -116,6 +116,24 @@ int attr_glimpse(struct client *client, struct client_op *op, struct node *node,
 	return 0;
 }
 
+void attr_learn_blocks(struct client *client, struct client_op *op, struct node *node)
+{
+	struct attr attr = {.ino = node->ino};
+	uint64_t size_gen = node->size_gen;
+	node->blocks_guessed = false; /* what is written while we ask is a guess again */
+	int rc = 0;
+	if (node->data_place == DATA_INLINE)
+		attr.blocks = round_up(node->small_len, 4096) / 512;
+	else
+		rc = attr_glimpse(client, op, node, &attr);
+	if (rc < 0 || node->truncating || node->size_gen != size_gen || attr.blocks == node->blocks)
+		return;
+	node->blocks = attr.blocks;
+	if (node->attr_valid)
+		node->attr.blocks = attr.blocks;
+	node_mark_dirty(client, node);
+}
+
 /* For how long the kernel may use attributes: what nobody changes without asking us, and what it is told a recall has to know. */
 static uint64_t attr_ttl_ns(struct client *client, struct node *node)
 {
@@ -291,6 +309,8 @@ int attr_publish(struct client *client, struct client_op *op, struct node *node)
 static int end_write_locked(struct client *client, struct node *node)
 {
 	int rc = 0;
+	if (node->blocks_guessed && node->writers == 0)
+		attr_learn_blocks(client, NULL, node);
 	for (int i = 0; i < PUBLISH_TRIES_MAX && rc == 0; i++) {
 		/* Somebody may have begun to write while we waited for our turn: then it ends another time. */
 		bool used = node->writers > 0 || node->writers_opening > 0 || node->writes_running > 0 || node->giving || node->truncating;

@@ -133,6 +133,7 @@ struct node {
 	struct list_node writing_link; /* client.writing_nodes, while it may write */
 	struct list_node dirty_link;
 	uint64_t size_bytes, blocks;
+	bool blocks_guessed;        /* blocks may be too many: the objects are asked when the writing is over */
 	uint32_t size_gen;
 	int64_t mtime_ns;           /* 0 while dirty: not of our writes, the MDT knows it */
 	uint64_t dirty_since_ns;
@@ -367,6 +368,8 @@ int attr_publish_all(struct client *client, struct client_op *op);
 void attr_publisher_task(void *arg);
 /* Raise size and mtime to what the objects have, and set blocks. Asks OSTs only, unless attr has a newer layout than the node. Parks. */
 int attr_glimpse(struct client *client, struct client_op *op, struct node *node, struct attr *attr);
+/* How much space the file takes now: only its objects know. An estimate stays one where they cannot be asked. Parks. */
+void attr_learn_blocks(struct client *client, struct client_op *op, struct node *node);
 /* Ask the MDT (and the objects if need be) for attributes as the kernel shall see them. Parks. */
 int attr_refresh(struct client *client, struct client_op *op, struct ino ino, struct client_entry *ret_entry);
 int attr_refresh_layout(struct client *client, struct client_op *op, struct node *node);

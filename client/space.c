@@ -190,17 +190,6 @@ static int enter_change(struct client *client, struct client_op *op, struct node
 	}
 }
 
-/* How much space the file takes now: only its objects know. */
-static void learn_blocks(struct client *client, struct client_op *op, struct node *node)
-{
-	struct attr attr = {.ino = node->ino};
-	if (attr_glimpse(client, op, node, &attr) < 0)
-		return; /* an estimate stays one */
-	node->blocks = attr.blocks;
-	if (node->attr_valid)
-		node->attr.blocks = attr.blocks;
-}
-
 static int check_change(const struct client_file *file, unsigned flags, uint64_t offset, uint64_t len)
 {
 	bool punch = (flags & SPACE_PUNCH) != 0;
@@ -238,7 +227,7 @@ int client_fallocate(struct client *client, struct client_op *op, struct client_
 		rc = fail(EIO); /* evicted meanwhile */
 	if (rc == 0) {
 		node_written(client, node, reach.extends ? reach.end : 0, 0);
-		learn_blocks(client, op, node);
+		attr_learn_blocks(client, op, node);
 	}
 	lease_data_leave(client, op, node, NEED_WRITE);
 	/* Objects that were not there, and times of a file without data, tell others nothing. */

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define CASE_SECONDS 150
+#define CASE_SECONDS 300
 #define JOBS_MAX     16
 #define NOT_ROOT     77
 
