@@ -15,7 +15,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-enum { NODES = 96, DIRS_MAX = 7, NAMES = 6, HANDLES = 5, XATTRS = 3, XATTR_BYTES = 200, FILE_BYTES = 40000, IO_BYTES = 9000, PATH_BYTES = 256, ROOT = 0, NOBODY = -1 };
+enum { NODES = 96, DIRS_MAX = 7, NAMES = 6, HANDLES = 5, XATTRS = 3, ROOT = 0, NOBODY = -1 };
+enum { XATTR_BYTES = 200, FILE_BYTES = 40000, IO_BYTES = 9000, PATH_BYTES = 256 };
 enum kind { FREE, FILE_NODE, DIR_NODE, LINK_NODE };
 
 struct node {
@@ -145,7 +146,8 @@ static void expect(unsigned v, const char *what, const char *path, long rc, int 
 static void check_times(unsigned v, int number, const char *path, const struct stat *st)
 {
 	struct node *node = &nodes[number];
-	if (node->times_known && (memcmp(&node->mtime, &st->st_mtim, sizeof(st->st_mtim)) != 0 || memcmp(&node->ctime, &st->st_ctim, sizeof(st->st_ctim)) != 0))
+	bool same = memcmp(&node->mtime, &st->st_mtim, sizeof(st->st_mtim)) == 0 && memcmp(&node->ctime, &st->st_ctim, sizeof(st->st_ctim)) == 0;
+	if (node->times_known && !same)
 		differs("mount %u: %s: mtime %lld.%09ld, ctime %lld.%09ld; another mount saw %lld.%09ld and %lld.%09ld, and nothing has changed since", v, path,
 			(long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec, (long long)st->st_ctim.tv_sec, st->st_ctim.tv_nsec,
 			(long long)node->mtime.tv_sec, node->mtime.tv_nsec, (long long)node->ctime.tv_sec, node->ctime.tv_nsec);
@@ -458,7 +460,8 @@ static void do_utimens(unsigned v, int dir, unsigned name)
 	struct stat st;
 	touched(node);
 	unsigned other = draw(opt.path_count);
-	if (fstatat(roots[other], path, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_mtim.tv_sec != times[1].tv_sec || st.st_mtim.tv_nsec != times[1].tv_nsec)
+	int rc = fstatat(roots[other], path, &st, AT_SYMLINK_NOFOLLOW);
+	if (rc != 0 || st.st_mtim.tv_sec != times[1].tv_sec || st.st_mtim.tv_nsec != times[1].tv_nsec)
 		differs("mount %u: %s has mtime %lld.%09ld, was set to %lld.%09ld", other, path, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
 			(long long)times[1].tv_sec, times[1].tv_nsec);
 }
@@ -622,7 +625,8 @@ static void do_lock(unsigned v)
 static void turn(unsigned v, int dir, unsigned name)
 {
 	static void (*const on_names[])(unsigned v, int dir, unsigned name) = {
-		do_make, do_make, do_make, do_remove, do_rename, do_rename, do_link, do_chmod, do_utimens, do_xattr, do_xattr, do_truncate, do_open, do_open, do_open,
+		do_make, do_make, do_make, do_remove, do_rename, do_rename, do_link, do_chmod, do_utimens, do_xattr, do_xattr, do_truncate,
+		do_open, do_open, do_open,
 	};
 	unsigned what = draw(20);
 	if (what < 15)
