@@ -5,6 +5,7 @@
 #include "proto/rows.h"
 
 #define RETURN_PERIOD_NS (200 * NS_PER_MS)
+#define KERNEL_LATE_NS   (5 * NS_PER_S)
 
 enum { RETURN_ROWS_MAX = 512 };
 
@@ -90,6 +91,11 @@ bool lease_dir_ok(const struct client *client, const struct node *node)
 	return node->lease.dir_mode != LEASE_NONE && lease_is_live(client);
 }
 
+bool lease_kernel_may_know(const struct client *client, const struct node *node)
+{
+	return node->told_ns > 0 && node->told_ns + KERNEL_LATE_NS > env_now_ns(client->env);
+}
+
 uint64_t lease_ttl_ns(const struct client *client, uint64_t ttl_max_ns)
 {
 	uint64_t now_ns = env_now_ns(client->env);
@@ -160,7 +166,6 @@ static void return_some(struct client *client)
 static void shrink(struct client *client)
 {
 	size_t count = 0;
-	uint64_t now_ns = env_now_ns(client->env);
 	list_for_each(at, &client->leased_nodes)
 		count++;
 	list_for_each_safe(at, tmp, &client->leased_nodes) {
@@ -169,7 +174,7 @@ static void shrink(struct client *client)
 			return;
 		count--;
 		bool used = node->users > 0 || node->dirty || node->giving || lease_writes(node->lease.data_mode);
-		if (used || node->pages || node->told_ns > now_ns)
+		if (used || node->pages || lease_kernel_may_know(client, node))
 			continue;
 		dircache_clear(client, node);
 		lease_forget(client, node);

@@ -31,6 +31,9 @@ bool lease_is_live(const struct client *client);
 /* May its cached attributes be used? */
 bool lease_attr_ok(const struct client *client, const struct node *node);
 bool lease_dir_ok(const struct client *client, const struct node *node);
+/* May the kernel still use what it was told? It counts from when the caller's thread takes the answer in, which on a busy machine is later than we
+ * gave it. */
+bool lease_kernel_may_know(const struct client *client, const struct node *node);
 /* For how long the kernel may use what we hold a lease on. */
 uint64_t lease_ttl_ns(const struct client *client, uint64_t ttl_max_ns);
 
@@ -50,6 +53,9 @@ bool lease_fills_need_data(const struct node *node);
 void lease_drop_own_pages(struct client *client, struct node *node, uint64_t offset, uint64_t len);
 /* Files that nobody here writes any more: what was written becomes stable, the right to write is given back. A periodic task. */
 void lease_settler_task(void *arg);
+
+/* Until the kernel uses no entry of the directory any more. Parks. */
+void lease_drop_entries(struct client *client, struct node *node);
 
 /* ---- recalls and the end --------------------------------------------------------------------------------------- */
 /* Requests of an MDT; what the answer refers to is in arena. Parks. */

@@ -6,6 +6,7 @@
 #include "client/client_impl.h"
 
 #define ANSWER_WITHIN_NS (1 * NS_PER_S) /* below the MDT's 2 s */
+#define LATE_WAIT_NS     (100 * NS_PER_MS) /* by so much later than we the kernel begins to count; where nothing but time helps */
 
 /* ---- grants on their way ----------------------------------------------------------------------------------------- */
 
@@ -182,11 +183,11 @@ static int give_data(struct client *client, struct node *node, uint8_t keep, uin
 /* ---- entries and attributes --------------------------------------------------------------------------------------- */
 
 /* The kernel's entries are gone when it asks for all anew, by its epoch, or when their time is up. */
-static void drop_entries(struct client *client, struct node *node)
+void lease_drop_entries(struct client *client, struct node *node)
 {
 	struct kcache *kcache = client->env->kcache;
 	uint64_t now_ns = env_now_ns(client->env);
-	if (kcache == NULL || node->told_ns <= now_ns)
+	if (kcache == NULL || !lease_kernel_may_know(client, node))
 		return;
 	uint64_t wait_until_ns = node->told_ns;
 	if (!client->no_epochs && kcache->ops->inval_epoch(kcache) == 0) {
@@ -196,6 +197,8 @@ static void drop_entries(struct client *client, struct node *node)
 	} else {
 		client->no_epochs = true;
 	}
+	if (wait_until_ns > 0)
+		wait_until_ns += LATE_WAIT_NS;
 	now_ns = env_now_ns(client->env);
 	if (wait_until_ns > now_ns) {
 		client->counters.timeouts_run_down++;
@@ -222,10 +225,10 @@ static void give_names(struct client *client, struct node *node, bool attr, bool
 	}
 	if (attr)
 		lease_wait_for_fills(client, node, deadline_ns);
-	if (attr && kcache != NULL && node->told_ns > env_now_ns(client->env))
+	if (attr && kcache != NULL && lease_kernel_may_know(client, node))
 		(void)kcache->ops->inval_attr(kcache, node->ino.v); /* ENOENT: it does not know the inode */
 	if (dir)
-		drop_entries(client, node);
+		lease_drop_entries(client, node);
 	node->giving_attr -= attr;
 	node->giving_dir -= dir;
 	waitq_wake_all(&node->changed);

@@ -342,6 +342,20 @@ int client_rmdir(struct client *client, struct client_op *op, struct ino parent,
 	return rc;
 }
 
+/* The kernel moves its entry along, with the time that it had in the other directory. Parks. */
+static void entry_moves(struct client *client, struct ino from, struct ino to)
+{
+	struct node *old_dir = node_find(client, from), *new_dir = node_find(client, to);
+	if (client->env->kcache == NULL || old_dir == NULL || new_dir == NULL || !lease_kernel_may_know(client, old_dir))
+		return;
+	if (lease_dir_ok(client, new_dir)) { /* a recall of that directory knows it now */
+		new_dir->told_ns = max_u64(new_dir->told_ns, old_dir->told_ns);
+		new_dir->told_plus_ns = max_u64(new_dir->told_plus_ns, old_dir->told_plus_ns);
+		return;
+	}
+	lease_drop_entries(client, old_dir);
+}
+
 int client_rename(struct client *client, struct client_op *op, struct ino parent, struct str name, struct ino new_parent,
 		  struct str new_name, uint32_t flags)
 {
@@ -368,7 +382,13 @@ int client_rename(struct client *client, struct client_op *op, struct ino parent
 	if (moved)
 		change_removes(&to, rep.replaced);
 	(void)change_end(&to, moved ? &rep.ino : NULL);
-	(void)change_end(&from, !moved ? NULL : (flags & RENAME_EXCHANGE) != 0 ? &rep.replaced : &no_ino);
+	bool exchanged = moved && (flags & RENAME_EXCHANGE) != 0;
+	(void)change_end(&from, !moved ? NULL : exchanged ? &rep.replaced : &no_ino);
+	if (moved && !ino_eq(parent, new_parent)) {
+		entry_moves(client, parent, new_parent);
+		if (exchanged)
+			entry_moves(client, new_parent, parent);
+	}
 	return rc;
 }
 

@@ -347,9 +347,14 @@ int lease_attr(struct operation *op, const struct inode *inode, struct attr *ret
 		if (rc < 0)
 			return rc;
 		*ret_attr = inode_attr(op->mds, inode, op->client);
-		if (rc == 0 || (rep.flags & SIZE_VALID) == 0 || rep.size_gen != ret_attr->size_gen)
+		bool has_size = (rep.flags & SIZE_VALID) != 0;
+		if (rc == 0 || (has_size && rep.size_gen != ret_attr->size_gen))
 			return 0;
+		/* Whoever writes alone has said how long the file is, or that we know it. Objects may have more by now: a write whose answer is still on its
+		 * way, and that nobody sees at the writer's yet. */
 		ret_attr->flags &= ~(uint32_t)(ATTR_SIZE_AT_OBJECTS | ATTR_WRITERS_SELF);
+		if (!has_size)
+			return 0;
 		ret_attr->size_bytes = max_u64(ret_attr->size_bytes, rep.size_bytes);
 		ret_attr->blocks = rep.blocks != 0 ? rep.blocks : ret_attr->blocks;
 		if (rep.mtime_ns > inode->modified_ns) {

@@ -204,7 +204,8 @@ int ost_op_obj_commit(struct ost *ost, struct rpc_call *call, const struct obj_c
 		return rc;
 	task_set_step(task_current(ost->env->loop), "obj_commit", "sync");
 	rc = object_commit(ost, object);
-	rep->order = (struct write_order){ost->identity.boot, object->committed};
+	/* With nothing left to commit, all that was ever answered is stable: an object that was out of memory meanwhile does not know how far it was. */
+	rep->order = (struct write_order){ost->identity.boot, object->committed < object->applied ? object->committed : ost->next_order};
 	object_put(ost, object);
 	return rc;
 }

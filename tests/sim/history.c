@@ -16,7 +16,7 @@ enum {
 	PATH_BYTES = 48, NAMES = 4, FILES_MAX = 511 /* a file's number is its permissions: made with it in one step */, READ_BYTES = 4096 + 1,
 	OPS_MAX = 400, VERIFIER = 99,
 };
-static const char dir_path[] = "history";
+static const char dir_path[] = "history", other_dir_path[] = "history/other"; /* names of odd numbers are there: entries move from one to the other */
 static const uint64_t steps_max = 20000000, pause_ns_max = 20 * NS_PER_MS;
 /* One small, one of nearly a page, one that begins where no file is small any more. */
 static const struct {
@@ -72,7 +72,8 @@ static struct history_object *object_now(struct history *history, unsigned slot)
 
 static void path_of(const struct history_object *object, unsigned name, char ret_path[PATH_BYTES])
 {
-	(void)snprintf(ret_path, PATH_BYTES, "%s/%s%u.%u.%u", dir_path, object->model->name, object->slot, object->generation, name);
+	(void)snprintf(ret_path, PATH_BYTES, "%s/%s%u.%u.%u", name % 2 == 0 ? dir_path : other_dir_path, object->model->name, object->slot,
+		       object->generation, name);
 }
 
 static void wrong(struct history *history, const struct history_object *object, const char *what, int64_t rc)
@@ -334,6 +335,8 @@ static void step_names(struct history *history, struct kernel *kernel, struct rn
 int history_prepare(struct kernel *kernel)
 {
 	int rc = kernel_mkdir(kernel, dir_path, 0755);
+	if (rc == 0 || rc == -EEXIST)
+		rc = kernel_mkdir(kernel, other_dir_path, 0755);
 	return rc == -EEXIST ? 0 : rc;
 }
 
