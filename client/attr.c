@@ -422,9 +422,7 @@ void attr_publisher_task(void *arg)
 /* Of data that lives with the inode the MDT cuts off what it knows. */
 static int truncate_publish(struct client *client, struct client_op *op, struct node *node)
 {
-	int rc = node->small_in_objects ? small_move(client, op, node) : 0;
-	if (rc == 0 && node->small_moved)
-		rc = unstable_commit_ino(client, op, node->ino);
+	int rc = node->small_moved ? unstable_commit_ino(client, op, node->ino) : 0;
 	for (int i = 0; i < PUBLISH_TRIES_MAX && rc == 0 && (node->small_dirty || node->small_moved); i++)
 		rc = publish_once(client, op, node, false);
 	return rc;

@@ -32,7 +32,10 @@ struct copy_job {
 static int64_t copy_buffer(struct copy_job *job)
 {
 	const struct copy *copy = job->copy;
-	struct client_buf *buf = client_buf_get(copy->client);
+	struct client_buf *buf = NULL;
+	int rc = client_buf_get(copy->client, copy->op, &buf);
+	if (rc < 0)
+		return rc;
 	int64_t len = client_read(copy->client, copy->op, copy->from, job->from_at, buf, job->len);
 	if (len > 0)
 		len = client_write(copy->client, copy->op, copy->to, job->to_at, buf, client_buf_ptr(buf), (size_t)len);

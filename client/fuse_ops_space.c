@@ -27,7 +27,7 @@ int fuse_run_fallocate(struct fuse_request *req)
 	if (req->op.uid != 0) {
 		rc = fuse_kill_suid(req, in->fh);
 		if (rc == 0)
-			rc = fuse_file_find(req->channel, in->fh, &file); /* again: that parked */
+			rc = fuse_file_find(req, in->fh, &file); /* again: that parked */
 		if (rc < 0)
 			return rc;
 	}
@@ -56,9 +56,9 @@ static int64_t copy(struct fuse_request *req)
 {
 	const struct fuse_copy_file_range_in *in = fuse_take(req, sizeof(*in));
 	struct fuse_file *from = NULL, *to = NULL;
-	int rc = fuse_file_find(req->channel, in->fh_in, &from);
+	int rc = fuse_file_find(req, in->fh_in, &from);
 	if (rc == 0)
-		rc = fuse_file_find(req->channel, in->fh_out, &to);
+		rc = fuse_file_find(req, in->fh_out, &to);
 	if (rc == 0 && in->flags != 0)
 		rc = fail(EINVAL);
 	if (rc < 0)

@@ -11,8 +11,15 @@
 enum {
 	SMALL_CACHE_BYTES = 64 * MIB,     /* of all files together; what is not saved yet does not go */
 	SMALL_DIRTY_BYTES_MAX = 32 * MIB, /* not saved: beyond, writers wait */
+	PAGE_BYTES = 4096,
 	MOVE_STEP_BYTES = INLINE_BYTES_MAX - 1024, /* of one message to an OST */
 };
+
+/* A tiny file holds back a page's memory, too. */
+static uint64_t held_back(const struct client *client)
+{
+	return max_u64(client->small_dirty_bytes, client->small_dirty_files * PAGE_BYTES);
+}
 
 static void set_dirty(struct client *client, struct node *node, bool dirty)
 {
@@ -26,7 +33,7 @@ static void set_dirty(struct client *client, struct node *node, bool dirty)
 		client->small_dirty_bytes += node->small_dirty_len;
 		client->small_dirty_files++;
 	}
-	if (client->small_dirty_bytes <= SMALL_DIRTY_BYTES_MAX)
+	if (held_back(client) <= SMALL_DIRTY_BYTES_MAX)
 		waitq_wake_all(&client->small_room);
 }
 
@@ -68,13 +75,12 @@ static void make_room(struct client *client)
 /* Room for len bytes, at the end of the line of those that are forgotten first. */
 static void need_room(struct client *client, struct node *node, uint32_t len)
 {
-	enum { STEP = 4096 };
 	uint32_t capacity = node->small_capacity;
 	if (capacity >= len && node->small != NULL)
 		return;
 	if (node->small != NULL)
 		list_remove(&node->small_link);
-	capacity = (uint32_t)min_u64(max_u64(round_up(max_u64(len, 1), STEP), capacity * 2ULL), SMALL_BYTES_MAX);
+	capacity = (uint32_t)min_u64(max_u64(round_up(max_u64(len, 1), PAGE_BYTES), capacity * 2ULL), SMALL_BYTES_MAX);
 	client->small_bytes += capacity - node->small_capacity;
 	node->small = mem_realloc(node->small, capacity);
 	node->small_capacity = capacity;
@@ -179,13 +185,13 @@ static void put(struct client *client, struct node *node, uint64_t offset, const
 
 bool small_is_pressed(const struct client *client)
 {
-	return client->small_dirty_bytes > SMALL_DIRTY_BYTES_MAX / 2;
+	return held_back(client) > SMALL_DIRTY_BYTES_MAX / 2;
 }
 
 int small_reserve(struct client *client, struct client_op *op)
 {
 	uint64_t client_id = client->identity.client;
-	while (client->small_dirty_bytes > SMALL_DIRTY_BYTES_MAX) {
+	while (held_back(client) > SMALL_DIRTY_BYTES_MAX) {
 		waitq_wake_all(&client->publish_wanted);
 		int rc = session_wait(client, op, &client->small_room);
 		if (rc < 0)

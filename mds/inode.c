@@ -239,9 +239,9 @@ void inode_truncate(struct operation *op, struct inode *inode, uint64_t size_byt
 {
 	struct file_state *file = file_find(&op->mds->sessions, inode->ino);
 	bool writers = file != NULL && !list_is_empty(&file->marks);
-	bool in_objects = (inode->flags & INODE_HAS_DATA) != 0 && (inode->flags & INODE_INLINE) == 0;
-	/* While somebody may write, objects may be longer than the size that we know. */
-	bool cut = in_objects && (writers || size_bytes < inode->size_bytes);
+	bool in_objects = (inode->flags & INODE_INLINE) == 0;
+	/* While somebody may write, objects may be longer than the size that we know, and hold a part of what lives with the inode. */
+	bool cut = (inode->flags & INODE_HAS_DATA) != 0 && (writers || (in_objects && size_bytes < inode->size_bytes));
 	if ((inode->flags & INODE_INLINE) != 0 && data.len > size_bytes)
 		inline_store(op, inode, blob_of(data.ptr, size_bytes));
 	inode->size_bytes = size_bytes;

@@ -142,7 +142,7 @@ static void writes_pages_out(struct test *test)
 	struct client_op op = {.from_pages = true};
 	struct client_file *file = create(test, "a", OPEN_READ | OPEN_WRITE);
 	write_pattern(test, file, 0, 5000);
-	struct client_buf *buf = client_buf_get(test->client);
+	struct client_buf *buf = get_buf(test);
 	for (size_t i = 0; i < 4096; i++)
 		client_buf_ptr(buf)[i] = (uint8_t)((4096 + i) * 7 + (4096 + i) / 251);
 	assert_int_equal(client_write(test->client, &op, file, 4096, buf, client_buf_ptr(buf), 4096), 4096);
