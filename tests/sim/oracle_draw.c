@@ -189,6 +189,8 @@ static void handle_op_draw(struct model *model, struct rng *rng, struct model_op
 	if (op->kind == MOP_COPY) {
 		op->from_handle = handle_draw(model, rng, true);
 		const struct model_inode *from = model->handles[op->from_handle].inode;
+		if (from != NULL && from->kind != MODEL_FILE) /* what is no file is refused by the kernel */
+			op->from_handle = op->handle, from = inode;
 		op->from_offset = offset_draw(rng, from != NULL ? from->data.size : 0);
 	}
 	if (op->kind == MOP_SEEK)
