@@ -139,9 +139,12 @@ int fuse_file_find(struct fuse_request *req, uint64_t id, struct fuse_file **ret
 		struct fuse_file *file = CONTAINER_OF(node, struct fuse_file, node);
 		if (file->id != id)
 			continue;
-		CHECK(req->using == NULL || req->using == file);
-		file->users += req->using == NULL;
-		req->using = *ret_file = file;
+		size_t i = 0;
+		while (i < FUSE_REQUEST_FILES_MAX && req->using[i] != NULL && req->using[i] != file)
+			i++;
+		CHECK(i < FUSE_REQUEST_FILES_MAX); /* no operation has more */
+		file->users += req->using[i] == NULL;
+		req->using[i] = *ret_file = file;
 		return 0;
 	}
 	return fail(EBADF);
@@ -234,9 +237,9 @@ static void answer(struct fuse_request *req, int rc)
 static void request_free(struct fuse_request *req)
 {
 	map_remove(&req->channel->requests, &req->node);
-	if (req->using != NULL) {
-		req->using->users--;
-		file_settle(req->channel, req->using);
+	for (size_t i = 0; i < FUSE_REQUEST_FILES_MAX && req->using[i] != NULL; i++) {
+		req->using[i]->users--;
+		file_settle(req->channel, req->using[i]);
 	}
 	if (req->out_buf != NULL)
 		client_buf_put(req->out_buf);

@@ -46,6 +46,7 @@ struct fuse_statx_answer {
 static_assert(sizeof(struct fuse_statx_request) == 24 && sizeof(struct fuse_statx_answer) == 288, "as the kernel has them");
 
 enum {
+	FUSE_REQUEST_FILES_MAX = 2,      /* open files of one request: a copy has two */
 	FUSE_CHANNEL_RUNNING_MAX = 512,  /* requests that have a task; more wait in line, so that interrupts are still read */
 	FUSE_CHANNEL_WAITING_MAX = 8192, /* requests in that line; then reading stops */
 	FUSE_CHANNEL_READS_MAX = 16,     /* requests read in one poll */
@@ -75,7 +76,7 @@ struct fuse_request {
 	uint64_t arrived_ns;
 	uint64_t called_off_ns;     /* when it was found to be; 0: it is not */
 	bool answered;              /* early: what comes of it is undone */
-	struct fuse_file *using;    /* one of its users, until the request ends; NULL: none */
+	struct fuse_file *using[FUSE_REQUEST_FILES_MAX]; /* it is one of their users, until it ends; NULL: none */
 	struct fuse_in_header header;
 	const uint8_t *body;        /* behind the header */
 	size_t body_len, body_used; /* bytes; fuse_take moves body_used */
