@@ -314,7 +314,7 @@ static int end_write_locked(struct client *client, struct node *node)
 	for (int i = 0; i < PUBLISH_TRIES_MAX && rc == 0; i++) {
 		/* Somebody may have begun to write while we waited for our turn: then it ends another time. */
 		bool used = node->writers > 0 || node->writers_opening > 0 || node->writes_running > 0 || node->giving || node->truncating;
-		bool ends = !used && !(node->small_moved && unstable_has(client, node->ino));
+		bool ends = !used && !(node->small_moved && unstable_has(client, node->ino, node->small_moved_seq));
 		uint64_t stale_before = client->counters.stale_sizes;
 		if (ends)
 			rc = publish_once(client, NULL, node, true);
@@ -401,7 +401,7 @@ static bool pick_due(const struct client *client, const struct node *node)
 	if (node->lease.data_mode != LEASE_PW)
 		return true;
 	if (node->small_moved)
-		return !unstable_has(client, node->ino); /* until that is told, what the MDT has counts */
+		return !unstable_has(client, node->ino, node->small_moved_seq); /* until that is told, what the MDT has counts */
 	bool old = node->dirty_since_ns + SMALL_AGE_NS <= env_now_ns(client->env);
 	return node->data_place == DATA_INLINE && node->small_dirty && (old || small_is_pressed(client));
 }

@@ -125,6 +125,7 @@ struct node {
 	bool small_moving;          /* a task moves it to the objects */
 	bool small_in_objects;      /* such a task has failed: something may be there, so that it must move before it changes */
 	bool small_moved;           /* it is in the objects, and the MDT has not been told */
+	uint64_t small_moved_seq;   /* then: client.last_seq when all of it was written there */
 	uint32_t local_opens;       /* files opened without a call */
 	bool removed;               /* its last name may be gone: then the MDT keeps it for us until we say that we forget it */
 	uint64_t told_handle;       /* under which the MDT was told of them; 0: was not */
@@ -406,8 +407,8 @@ void unstable_object_put(struct client *client, struct uobject *object);
 /* Make everything written to the inode so far stable. Parks. 0 or the first error, which is also left at the node. */
 int unstable_commit_ino(struct client *client, struct client_op *op, struct ino ino);
 int unstable_commit_all(struct client *client, struct client_op *op);
-/* Is there anything of the inode that is not stable? */
-bool unstable_has(const struct client *client, struct ino ino);
+/* Is there anything of the inode that is not stable, of what was written when client->last_seq was seq? */
+bool unstable_has(const struct client *client, struct ino ino, uint64_t seq);
 /* Wait until there is room for len more. Parks. */
 int unstable_reserve(struct client *client, struct client_op *op, uint32_t len);
 void unstable_drop_all(struct client *client);

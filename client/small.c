@@ -238,6 +238,7 @@ int small_move(struct client *client, struct client_op *op, struct node *node)
 		node->data_place = DATA_AT_OBJECTS;
 		node->small_in_objects = false;
 		set_dirty(client, node, false);
+		node->small_moved_seq = client->last_seq;
 		node->small_moved = true; /* the MDT may have a copy, which is not the file any more */
 		node_mark_dirty(client, node);
 		forget_data(client, node);
@@ -262,7 +263,7 @@ uint8_t small_say(struct client *client, const struct node *node, struct arena *
 		return SIZE_INLINE;
 	}
 	/* What lives with the inode is the only stable copy until that in the objects is stable, too. */
-	return node->small_moved && !unstable_has(client, node->ino) ? SIZE_OUTLINE : 0;
+	return node->small_moved && !unstable_has(client, node->ino, node->small_moved_seq) ? SIZE_OUTLINE : 0;
 }
 
 void small_said(struct client *client, struct node *node, uint8_t said, uint64_t version, int rc)

@@ -230,6 +230,8 @@ int client_fallocate(struct client *client, struct client_op *op, struct client_
 		attr_learn_blocks(client, op, node);
 	}
 	lease_data_leave(client, op, node, NEED_WRITE);
+	if (rc == 0 && node->small_moved)
+		rc = unstable_commit_ino(client, op, node->ino); /* what lives with the inode counts until the MDT is told otherwise */
 	/* Objects that were not there, and times of a file without data, tell others nothing. */
 	if (rc == 0)
 		rc = attr_publish(client, op, node);

@@ -379,11 +379,13 @@ static int commit_many(struct client *client, struct client_op *op, struct ino i
 	return fanout_wait(&fanout);
 }
 
-bool unstable_has(const struct client *client, struct ino ino)
+bool unstable_has(const struct client *client, struct ino ino, uint64_t seq)
 {
-	list_for_each(at, &client->uobjects_by_age)
-		if (ino_eq(CONTAINER_OF(at, struct uobject, age_link)->ino, ino))
+	list_for_each(at, &client->uobjects_by_age) {
+		const struct uobject *object = CONTAINER_OF(at, struct uobject, age_link);
+		if (ino_eq(object->ino, ino) && has_write_up_to(object, seq))
 			return true;
+	}
 	return false;
 }
 
