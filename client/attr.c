@@ -517,7 +517,7 @@ int client_setattr(struct client *client, struct client_op *op, struct ino ino, 
 			uint64_t dirtied = node->dirtied;
 			rc = setattr_locked(client, op, node, set, &rep);
 			if (rc == 0 && node->dirtied == dirtied)
-				node->mtime_ns = 0;
+				node->mtime_ns = MTIME_NOT_OURS;
 			publish_unlock(node);
 		}
 	} else {

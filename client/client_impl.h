@@ -68,6 +68,9 @@ struct uobject {
 	struct waitq committed;
 };
 
+/* Older than any: of a dirty node whose mtime is not that of our writes, but one that was set since, which the MDT knows. */
+#define MTIME_NOT_OURS INT64_MIN
+
 /* An inode that the kernel knows, that is open, or has something to publish. */
 struct node {
 	struct map_node node;
@@ -136,7 +139,7 @@ struct node {
 	uint64_t size_bytes, blocks;
 	bool blocks_guessed;        /* blocks may be too many: the objects are asked when the writing is over */
 	uint32_t size_gen;
-	int64_t mtime_ns;           /* 0 while dirty: not of our writes, the MDT knows it */
+	int64_t mtime_ns;           /* or MTIME_NOT_OURS */
 	uint64_t dirty_since_ns;
 	uint64_t dirtied;           /* counts writes: a publication that was overtaken leaves it dirty */
 	uint32_t writes_running, reads_running; /* reads: that fill no pages */

@@ -206,7 +206,7 @@ int data_write_through(struct client *client, struct client_op *op, struct node 
 		.data = (uint8_t *)data, /* only read */
 		.offset = offset,
 		.len = len,
-		.mtime_ns = node->mtime_ns,
+		.mtime_ns = node->mtime_ns != MTIME_NOT_OURS ? node->mtime_ns : 0,
 		.writes = true,
 	};
 	return do_transfer(&transfer);

@@ -164,7 +164,7 @@ void node_merge_attr(struct client *client, struct node *node, struct attr *attr
 		attr->size_gen = node->size_gen;
 		attr->size_bytes = node->size_bytes;
 		attr->blocks = node->blocks;
-		if (node->mtime_ns != 0)
+		if (node->mtime_ns != MTIME_NOT_OURS)
 			attr->mtime_ns = node->mtime_ns;
 		return;
 	}
@@ -173,7 +173,9 @@ void node_merge_attr(struct client *client, struct node *node, struct attr *attr
 		attr->size_bytes = max_u64(attr->size_bytes, node->size_bytes);
 		attr->blocks = max_u64(attr->blocks, node->blocks);
 		if (node->dirty && node->mtime_ns > attr->mtime_ns)
-			attr->mtime_ns = attr->ctime_ns = node->mtime_ns;
+			attr->mtime_ns = node->mtime_ns;
+		if (node->dirty && node->mtime_ns > attr->ctime_ns)
+			attr->ctime_ns = node->mtime_ns;
 	}
 	node->size_known = true;
 	node->size_gen = attr->size_gen;

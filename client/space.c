@@ -261,7 +261,11 @@ static int seek_leased(struct reach *reach, uint64_t *ret_offset)
 	if (rc == 0 && reach->start >= size_bytes)
 		rc = fail(ENXIO);
 	if (rc == 0 && reach->node->data_place == DATA_INLINE) {
-		*ret_offset = reach->hole ? size_bytes : reach->start; /* it has no holes */
+		/* What is missing to the size is a hole. */
+		uint64_t data_end = min_u64(reach->node->small_len, size_bytes);
+		if (!reach->hole && reach->start >= data_end)
+			return fail(ENXIO);
+		*ret_offset = reach->hole ? max_u64(reach->start, data_end) : reach->start;
 		return 0;
 	}
 	if (rc == 0)

@@ -14,6 +14,13 @@ static bool has_none(struct client *client, struct ino ino, struct str name)
 	return true;
 }
 
+/* It has lost its last name where we had no lease, and the kernel refers to it still: as with its attributes, nothing is an answer. */
+static bool is_gone(struct client *client, struct ino ino, int rc)
+{
+	const struct node *node = rc == -ESTALE ? node_find(client, ino) : NULL;
+	return node != NULL && node->lookups > 0;
+}
+
 int client_getxattr(struct client *client, struct client_op *op, struct ino ino, struct str name, struct arena *arena,
 		    struct blob *ret_value)
 {
@@ -27,7 +34,7 @@ int client_getxattr(struct client *client, struct client_op *op, struct ino ino,
 				  &(struct call){.op = OP_getxattr, .req = &req, .rep = &rep, .arena = arena, .cred = &req.cred, .who = op});
 	if (rc == 0)
 		*ret_value = rep.value;
-	return rc;
+	return is_gone(client, ino, rc) ? fail(ENODATA) : rc;
 }
 
 /* What changes them changes the inode's ctime, too: our own idea of it ends, since the MDT recalls from others only. */
@@ -66,7 +73,10 @@ int client_listxattr(struct client *client, struct client_op *op, struct ino ino
 				  &(struct call){.op = OP_listxattr, .req = &req, .rep = &rep, .arena = arena, .cred = &req.cred, .who = op});
 	if (rc == 0)
 		*ret_names = rep.names;
-	return rc;
+	if (!is_gone(client, ino, rc))
+		return rc;
+	*ret_names = blob_of(NULL, 0);
+	return 0;
 }
 
 int client_removexattr(struct client *client, struct client_op *op, struct ino ino, struct str name)

@@ -94,7 +94,7 @@ static struct fake_file *fake_file(struct fake_cluster *cluster, struct ino ino)
 static void fake_take_size(struct fake_file *file, uint64_t size_bytes, int64_t mtime_ns)
 {
 	file->attr.size_bytes = max_u64(file->attr.size_bytes, size_bytes);
-	if (mtime_ns != 0) /* else the client knows no newer one */
+	if (mtime_ns > INT64_MIN) /* else the client knows no newer one */
 		file->attr.mtime_ns = mtime_ns;
 }
 
