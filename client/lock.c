@@ -321,8 +321,8 @@ static int request_wait(struct lock_request *request, struct client_op *op, bool
 	struct client *client = request->owner->client;
 	request->asker = task_current(client_loop(client));
 	op->changes += !interruptible;
-	/* Once it is granted it goes to its end; who dies need not see it. */
-	while (!request->over && !op->killed && (request->change != 0 || !client_op_is_called_off(op)))
+	/* Once it is granted, or makes a lock weaker, it goes to its end; who dies need not see it. */
+	while (!request->over && !op->killed && (request->change != 0 || request->weakens || !client_op_is_called_off(op)))
 		session_park(client, op);
 	request->asker = NULL;
 	if (!request->over) {
