@@ -329,6 +329,12 @@ static int commit_once(struct ost *ost, struct object *object)
 	return 0;
 }
 
+void object_changed(struct ost *ost, struct object *object, int64_t mtime_ns)
+{
+	object->mtime_ns = mtime_ns > object->mtime_ns ? mtime_ns : object->mtime_ns;
+	object->applied = ++ost->next_order;
+}
+
 int object_commit(struct ost *ost, struct object *object)
 {
 	uint64_t want = object->applied;

@@ -173,6 +173,8 @@ int object_zero(struct ost *ost, struct object *object, uint64_t offset, uint64_
 int object_alloc(struct ost *ost, struct object *object, uint64_t offset, uint64_t len, unsigned flags);
 /* *ret_offset: as disk_ops.seek; UINT64_MAX: no data. An object that is not there is one hole. */
 int object_seek(struct ost *ost, struct object *object, uint64_t offset, bool hole, uint64_t *ret_offset);
+/* A change of it other than a write. It has its place among the writes: replays of earlier ones do not undo it. Under its gate. */
+void object_changed(struct ost *ost, struct object *object, int64_t mtime_ns);
 /* Everything applied so far becomes stable. Not under its gate. Parks. Errors: ERR_disk, and the target stops. */
 int object_commit(struct ost *ost, struct object *object);
 

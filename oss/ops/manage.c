@@ -27,9 +27,7 @@ static int punch(struct ost *ost, const struct obj_punch_req *req, const struct 
 	if (rc == 0 && object->exists) {
 		rc = req->len == UINT64_MAX ? object_cut(ost, object, req->offset) : object_zero(ost, object, req->offset, req->len);
 		if (rc == 0) {
-			object->mtime_ns = req->mtime_ns > object->mtime_ns ? req->mtime_ns : object->mtime_ns;
-			/* It has its place among the writes: replays of earlier ones do not undo it. */
-			object->applied = ++ost->next_order;
+			object_changed(ost, object, req->mtime_ns);
 			ost->counters.punches++;
 		}
 	}

@@ -38,9 +38,7 @@ static int alloc(struct ost *ost, const struct obj_alloc_req *req, const struct 
 	if (rc == 0)
 		rc = object_alloc(ost, object, req->offset, req->len, req->flags);
 	if (rc == 0) {
-		object->mtime_ns = req->mtime_ns > object->mtime_ns ? req->mtime_ns : object->mtime_ns;
-		/* It has its place among the writes: replays of earlier ones do not undo it. */
-		object->applied = ++ost->next_order;
+		object_changed(ost, object, req->mtime_ns);
 		ost->counters.allocations++;
 	}
 	rep->size_bytes = object->size_bytes;
