@@ -97,6 +97,10 @@ struct lease lease_grant(struct operation *op, const struct inode *inode, bool d
 	hold->number = ++op->session->grants;
 	if (data == LEASE_PW && !alone)
 		hold->alone_since = hold->number;
+	/* The right may be one that another operation has just given, whose mark is still being written. */
+	const struct mark *mark = lease_writes(hold->data) ? mark_find(&mds->sessions, inode->ino, op->client) : NULL;
+	if (mark != NULL)
+		op->seen = max_u64(op->seen, mark->batch);
 	mds->counters.grants++;
 	/* Nothing goes through to the objects of what lives with its inode, whatever we have kept of an older right. */
 	uint8_t told = goes_past_inline(inode, hold->data) ? LEASE_NONE : hold->data;
