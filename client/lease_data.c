@@ -129,7 +129,7 @@ static bool goes_on_while_giving(const struct node *node, enum lease_need need)
 	if (node->giving && !node->fills_held && (lease_caches(node->lease.data_mode) || node->dropping) && place_is_known(node))
 		return true; /* else it has brought no page under this lease, and nobody waits for it */
 	/* Until the recall is answered, the file is as the attributes say that are being given back. */
-	return node->giving_attr > 0 && node->size_known && !node->truncating && place_is_known(node);
+	return node->giving_attr > 0 && node->size_known && !node->truncating_reads && place_is_known(node);
 }
 
 static void fill_begin(struct client_op *op, struct node *node)
@@ -145,7 +145,7 @@ static bool has_fills_until(const struct node *node, uint64_t last)
 {
 	list_for_each(at, &node->fills) {
 		const struct client_op *op = CONTAINER_OF(at, struct client_op, fill_link);
-		if (op->fill_number <= last && (op->filling || !node->truncating))
+		if (op->fill_number <= last && (op->filling || !node->truncating_reads))
 			return true;
 	}
 	return false;
@@ -171,7 +171,7 @@ int lease_data_enter(struct client *client, struct client_op *op, struct node *n
 		if (goes_on_while_giving(node, need))
 			break;
 		/* A read sees the file as it was before or after a truncation, not in the middle of one. */
-		bool waits = (need == NEED_READ || need == NEED_FILL) && node->truncating;
+		bool waits = (need == NEED_READ || need == NEED_FILL) && node->truncating_reads;
 		if (!node->giving && !waits && lease_is_live(client) && is_enough(node, need))
 			break;
 		if (node->giving && need == NEED_FILL && !held) {
