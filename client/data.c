@@ -52,6 +52,7 @@ struct transfer {
 	int64_t mtime_ns;       /* of a write */
 	bool writes;
 	uint64_t short_at;      /* of a read: the lowest file offset past an object's end; UINT64_MAX: none */
+	bool overtaken;         /* a read: its end was found under another lease than its data; it is made again */
 	struct fanout fanout;
 };
 struct piece_job {
@@ -259,6 +260,7 @@ static int64_t read_leased(struct transfer *transfer)
 	bool ours = node_size_is_ours(node), known = node->size_known;
 	uint64_t size_bytes = node->size_bytes;
 	uint32_t gen = node->size_gen;
+	uint64_t recalled = node->recalled;
 	if (node->data_place == DATA_INLINE)
 		return small_read(node, transfer->offset, transfer->data, transfer->len);
 	int rc = do_transfer(transfer);
@@ -273,6 +275,9 @@ static int64_t read_leased(struct transfer *transfer)
 		rc = clip_through(transfer, known, gen, &size_bytes);
 	if (rc < 0)
 		return rc;
+	/* A recall does not wait for a read that goes through. If there was one, an empty file may have begun anew with its inode meanwhile, by us or by
+	 * others: then the size is of that, and the objects are nothing. */
+	transfer->overtaken = !ours && (node->recalled != recalled || node->data_place == DATA_INLINE || node->lease.data_mode == LEASE_NONE);
 	if (transfer->short_at == UINT64_MAX)
 		return (int64_t)transfer->len; /* it was read again, and by now it is full */
 	return size_bytes > transfer->offset ? (int64_t)min_u64(transfer->len, size_bytes - transfer->offset) : 0;
@@ -299,13 +304,17 @@ int64_t client_read(struct client *client, struct client_op *op, struct client_f
 	if (transfer.len == 0)
 		return 0;
 	enum lease_need need = op->fills_pages ? NEED_FILL : NEED_READ;
-	int rc = lease_data_enter(client, op, file->node, need);
-	if (rc < 0)
-		return rc;
-	int64_t done = read_leased(&transfer);
-	if (done >= 0 && file->lost)
-		done = fail(EIO); /* evicted meanwhile */
-	lease_data_leave(client, op, file->node, need);
+	int64_t done;
+	do {
+		int rc = lease_data_enter(client, op, file->node, need);
+		if (rc < 0)
+			return rc;
+		transfer.overtaken = false;
+		done = read_leased(&transfer);
+		if (done >= 0 && file->lost)
+			done = fail(EIO); /* evicted meanwhile */
+		lease_data_leave(client, op, file->node, need);
+	} while (done >= 0 && transfer.overtaken && !op->fills_pages);
 	return done;
 }
 
@@ -399,12 +408,12 @@ int64_t client_write(struct client *client, struct client_op *op, struct client_
 	if (len > CLIENT_BUF_BYTES)
 		return fail(EINVAL);
 	uint64_t asked = offset; /* of an append: where the kernel took the end to be */
+	uint64_t filled = file->node->reads_filled; /* by now: the write may wait for long, and reads fill pages meanwhile */
 	int rc = op->from_pages ? 0 : small_reserve(client, op); /* pages are locked: they wait for nothing */
 	if (rc == 0)
 		rc = write_begin(client, op, file, &offset);
 	if (rc < 0)
 		return rc;
-	uint64_t filled = file->node->reads_filled;
 	size_t kept = within_file(op, file->node, offset, len);
 	struct transfer transfer = {
 		.client = client,
