@@ -280,9 +280,11 @@ void history_crashed(struct history *history, struct history_task *task)
 
 void history_client_crashed(struct history *history, unsigned client)
 {
+	CHECK(client < HISTORY_CLIENTS_MAX);
 	list_for_each(at, &history->objects) {
 		struct history_object *object = CONTAINER_OF(at, struct history_object, link);
 		struct history_unsaved *unsaved = unsaved_of(object, client);
+		object->cuts[client].running = 0;
 		if (unsaved == NULL || unsaved->since == LINEAR_NEVER)
 			continue;
 		cut(history, object, unsaved->since);
