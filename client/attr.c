@@ -467,6 +467,7 @@ void attr_truncate_end(struct client *client, struct node *node, const struct at
 		node->blocks = attr->blocks;
 		node->mtime_ns = attr->mtime_ns;
 		behind_truncated(node);
+		ahead_drop_all(node);
 		small_truncated(client, node);
 	}
 	node->truncating = node->flush_held = false;

@@ -51,6 +51,7 @@ static void init_containers(struct client *client)
 	waitq_init(&client->publish_wanted);
 	map_init(&client->extents);
 	list_init(&client->extents_by_age);
+	list_init(&client->aheads);
 	list_init(&client->extents_idle);
 	list_init(&client->extents_due);
 	list_init(&client->extents_stuck);
@@ -214,6 +215,7 @@ void client_free(struct client *client)
 	if (client == NULL)
 		return;
 	behind_free_all(client);
+	ahead_free_all(client);
 	unstable_free_all(client);
 	lock_free_all(client);
 	free_nodes(client);

@@ -61,7 +61,7 @@ struct client_op {
 	bool is_admin;         /* calls of the mount itself */
 	bool fills_pages;      /* of a read: what it gets goes to the kernel's page cache, whose pages are locked until it is answered */
 	bool from_pages;       /* of a write: from the kernel's page cache, likewise */
-	bool past_cache;       /* of a write: it waits nowhere (O_DIRECT) */
+	bool past_cache;       /* O_DIRECT: what is written waits nowhere, nothing is read ahead */
 	bool appends;          /* of a write: it goes to the end of the file; fcntl(F_SETFL) may have changed what the open said */
 	/* Set by a read that fills pages: client_op_done follows. */
 	struct node *reading;
@@ -235,6 +235,8 @@ struct client_counters {
 	uint64_t behind_bytes, behind_flushes; /* written behind; extents sent */
 	uint64_t behind_waits;        /* of writers, for room */
 	uint64_t behind_reads;        /* answered from what waits to be written */
+	uint64_t ahead_bytes, ahead_hits; /* read ahead; reads that found all they wanted there */
+	uint64_t ahead_unused;        /* bytes of these that were dropped without having been read */
 	uint64_t small_moved;         /* files that outgrew their inode */
 	uint64_t opens_told;          /* files opened without a call that the MDT had to know of */
 	uint64_t locks_reclaimed;     /* ranges told to a restarted MDT */

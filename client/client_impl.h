@@ -136,6 +136,7 @@ struct node {
 	uint64_t extents_gone;      /* counts those that are no more */
 	uint32_t extents_stuck;     /* a full disk did not take them */
 	bool flush_held;            /* the file is being cut off: what is stuck stays */
+	struct list aheads;         /* ahead.node_link: blocks that were read ahead (ahead.c) */
 	uint32_t local_opens;       /* files opened without a call */
 	bool removed;               /* its last name may be gone: then the MDT keeps it for us until we say that we forget it */
 	uint64_t told_handle;       /* under which the MDT was told of them; 0: was not */
@@ -159,6 +160,16 @@ struct node {
 	bool error_told;            /* the last one, to somebody */
 };
 
+/* What was read through an open file, as runs without gaps; zeroed: nothing yet. */
+struct reads {
+	uint64_t run_start, run_end;
+	int64_t stride;         /* from the start of the run before */
+	uint64_t record_len;    /* of the run before */
+	uint32_t hits;          /* runs at equal distances so far */
+	uint32_t window;        /* of a run that goes on: how far ahead it is read */
+	uint64_t ahead_end;     /* up to where that was done */
+};
+
 struct client_file {
 	struct list_node node_link;
 	struct client *client;
@@ -166,6 +177,7 @@ struct client_file {
 	uint64_t handle;
 	uint32_t flags;
 	uint64_t error_seq;         /* node errors up to here were told */
+	struct reads reads;
 	bool lost;                  /* we were evicted: EIO */
 	bool local;                 /* opened without a call, by our lease */
 	bool closed;                /* by client_stop: only memory is left */
@@ -209,6 +221,8 @@ struct client {
 	struct list extents_by_age; /* extent.age_link, all */
 	struct list extents_idle, extents_due, extents_stuck; /* extent.queue_link */
 	uint64_t extents_made, behind_bytes;
+	struct list aheads;         /* ahead.age_link: blocks that were read ahead, oldest first */
+	uint32_t ahead_count;
 	uint32_t flushes_running;
 	uint64_t behind_from_ns;    /* until then nothing waits: a disk is full */
 	struct waitq flush_wanted;  /* the flusher sleeps here */
@@ -506,6 +520,17 @@ size_t behind_inos(const struct client *client, uint64_t *ret_inos);
 /* Memory only: for client_free. */
 void behind_free_all(struct client *client);
 
+/* ---- ahead.c: data that will be read -------------------------------------------------------------------------------- */
+/* Somebody reads that now: what will he want next? Does not park. */
+void ahead_follow(struct client *client, const struct client_op *op, struct node *node, struct reads *reads, uint64_t offset, uint64_t len);
+/* As a running read. How many bytes, up to the file's end, or 0: not all of it is here. Parks. Errors: called off. */
+int64_t ahead_read(struct client *client, struct client_op *op, struct node *node, uint64_t offset, uint8_t *ret_data, size_t len);
+/* What was read ahead of the range, or at all, is not right any more. Do not park. */
+void ahead_drop(struct node *node, uint64_t offset, uint64_t len);
+void ahead_drop_all(struct node *node);
+/* Memory only: for client_free. */
+void ahead_free_all(struct client *client);
+
 /* ---- data.c ---------------------------------------------------------------------------------------------------- */
 /* Child tasks of one task, which waits for all of them. */
 struct fanout {
@@ -530,6 +555,8 @@ struct data_out {
 };
 /* As unstable data. Parks. */
 int data_write_through(struct client *client, struct client_op *op, struct node *node, const struct data_out *out);
+/* Of a file whose size is ours: into buf at its start. How many bytes. Parks, as a running read by our lease; asks no MDT. */
+int64_t data_read_ahead(struct client *client, struct node *node, uint64_t offset, struct client_buf *buf, size_t len);
 
 /* ---- vxattr.c -------------------------------------------------------------------------------------------------- */
 bool vxattr_is(struct str name);

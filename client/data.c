@@ -291,6 +291,21 @@ static int64_t read_leased(struct transfer *transfer)
 	return behind_read(transfer->client, transfer->op, node, &reader);
 }
 
+int64_t data_read_ahead(struct client *client, struct node *node, uint64_t offset, struct client_buf *buf, size_t len)
+{
+	struct client_op op = {.is_admin = true, .fills_pages = true}; /* the latter: no MDT is asked */
+	struct transfer transfer = {
+		.client = client,
+		.op = &op,
+		.node = node,
+		.buf = buf,
+		.data = client_buf_ptr(buf),
+		.offset = offset,
+		.len = len,
+	};
+	return read_leased(&transfer);
+}
+
 int64_t client_read(struct client *client, struct client_op *op, struct client_file *file, uint64_t offset, struct client_buf *buf,
 		    size_t len)
 {
@@ -315,7 +330,10 @@ int64_t client_read(struct client *client, struct client_op *op, struct client_f
 	int rc = lease_data_enter(client, op, file->node, need);
 	if (rc < 0)
 		return rc;
-	int64_t done = read_leased(&transfer);
+	ahead_follow(client, op, file->node, &file->reads, offset, transfer.len);
+	int64_t done = ahead_read(client, op, file->node, offset, transfer.data, transfer.len);
+	if (done == 0)
+		done = read_leased(&transfer);
 	if (done >= 0 && file->lost)
 		done = fail(EIO); /* evicted meanwhile */
 	lease_data_leave(client, op, file->node, need);
@@ -421,6 +439,7 @@ int64_t client_write(struct client *client, struct client_op *op, struct client_
 		return rc;
 	uint64_t filled = file->node->reads_filled;
 	size_t kept = within_file(op, file->node, offset, len);
+	ahead_drop(file->node, offset, kept);
 	struct transfer transfer = {
 		.client = client,
 		.op = op,
@@ -447,6 +466,7 @@ int64_t client_write(struct client *client, struct client_op *op, struct client_
 		rc = fail(EIO); /* evicted meanwhile: the data went with the rest */
 	if (rc == 0 && kept > 0)
 		node_written(client, file->node, offset + kept, kept);
+	ahead_drop(file->node, offset, kept); /* it may have been read ahead before it was written */
 	/* The kernel has dropped the pages of the range that it asked for before it sent this: what was read since may be from before. */
 	if (!op->from_pages && (offset != asked || file->node->reads_filled != filled || file->node->reads_filling > 0))
 		lease_drop_own_pages(client, file->node, offset, len);

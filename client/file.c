@@ -324,6 +324,8 @@ static void close_start(struct client *client, struct client_file *file)
 	list_remove(&file->node_link);
 	if (file->flags & OPEN_WRITE)
 		node->writers--;
+	if (list_is_empty(&node->files))
+		ahead_drop_all(node);
 	if (file->local) {
 		close_local(client, node);
 		return;

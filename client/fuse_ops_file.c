@@ -143,6 +143,7 @@ int fuse_run_read(struct fuse_request *req)
 		return fail(EINVAL);
 	/* Only what goes past the page cache names the owner of its locks: all else fills pages, which are locked until it is answered. */
 	req->op.fills_pages = (in->read_flags & FUSE_READ_LOCKOWNER) == 0;
+	req->op.past_cache = (in->flags & O_DIRECT) != 0;
 	rc = client_buf_get(req->channel->conf.client, &req->op, &req->out_buf);
 	if (rc < 0)
 		return rc;

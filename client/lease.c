@@ -40,8 +40,10 @@ void lease_set_data_mode(struct client *client, struct node *node, uint8_t mode)
 {
 	node->lease.data_mode = mode;
 	bool linked = list_node_is_linked(&node->writing_link);
-	if (!lease_caches(mode))
+	if (!lease_caches(mode)) {
 		small_lease_lost(client, node);
+		ahead_drop_all(node);
+	}
 	if (lease_writes(mode) && !linked)
 		list_push_back(&client->writing_nodes, &node->writing_link);
 	else if (!lease_writes(mode) && linked)

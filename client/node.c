@@ -23,6 +23,7 @@ static struct node *find_or_add(struct client *client, struct ino ino)
 	list_init(&node->lock_owners);
 	list_init(&node->fills);
 	list_init(&node->extents);
+	list_init(&node->aheads);
 	list_node_init(&node->dirty_link);
 	list_node_init(&node->leased_link);
 	list_node_init(&node->writing_link);
@@ -40,6 +41,7 @@ static void maybe_free(struct client *client, struct node *node)
 	CHECK(list_is_empty(&node->files));
 	lease_forget(client, node);
 	small_free(client, node);
+	ahead_drop_all(node);
 	dircache_free(client, node);
 	map_remove(&client->nodes, &node->node);
 	mem_free(node->layout);

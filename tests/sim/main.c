@@ -95,6 +95,8 @@ static void coverage_print(const struct cluster_coverage *coverage, bool history
 		{"extents sent", client->behind_flushes, true},
 		{"writers that waited for room", client->behind_waits, true},
 		{"reads of what waits to be written", client->behind_reads, true},
+		{"bytes read ahead", client->ahead_bytes, true},
+		{"reads that found all they wanted there", client->ahead_hits, true},
 		{"leases asked back", client->recalls, true},
 		{"grants void when they came", client->grants_void, false},
 		{"locks granted", coverage->locks.granted, true},

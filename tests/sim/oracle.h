@@ -67,6 +67,7 @@ struct model_entry {
 struct model_handle {
 	struct model_inode *inode; /* NULL: closed */
 	bool read, write, append;
+	uint64_t read_at, read_len, read_step; /* of reads in order, or at equal distances; read_len 0: none yet */
 };
 struct model {
 	struct list inodes;

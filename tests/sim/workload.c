@@ -165,10 +165,30 @@ static int do_tmpfile(struct work_task *task, const char *path)
 	return 0;
 }
 
+/* At once, in order, or every second record and then the others. */
+static int64_t read_all(struct work_task *task, int fd, uint8_t *buf)
+{
+	enum { RECORDS = 8 };
+	const struct model_op *op = &task->op;
+	uint64_t passes = 1 + op->seed % 3, record = op->len / RECORDS + 1;
+	int64_t total = 0;
+	if (passes == 3 || op->len == 0)
+		return kernel_pread(task->kernel, fd, buf, (size_t)op->len, op->offset);
+	for (uint64_t pass = 0; pass < passes; pass++) {
+		for (uint64_t at = pass * record; at < op->len; at += passes * record) {
+			int64_t got = kernel_pread(task->kernel, fd, buf + at, (size_t)min_u64(record, op->len - at), op->offset + at);
+			if (got < 0)
+				return got;
+			total += got;
+		}
+	}
+	return total;
+}
+
 static int64_t do_read(struct work_task *task, int fd)
 {
 	uint8_t *buf = mem_alloc((size_t)task->op.len + 1);
-	int64_t got = kernel_pread(task->kernel, fd, buf, (size_t)task->op.len, task->op.offset);
+	int64_t got = read_all(task, fd, buf);
 	if (got > 0) {
 		const struct model_inode *inode = task->model->handles[task->op.handle].inode;
 		int64_t at = model_check_data(inode, false, buf, (size_t)got, task->op.offset);
