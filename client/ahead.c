@@ -11,10 +11,8 @@
 enum {
 	BLOCK_BYTES_MAX = CLIENT_BUF_BYTES,
 	WINDOW_BYTES_MIN = 128 * KIB,
-	WINDOW_BYTES_MAX = 4 * MIB, /* of one open file */
 	RECORDS_MAX = 8,            /* ahead */
 	RECORD_HITS_MIN = 2,        /* equal distances, until records are believed in */
-	RECORD_BYTES_MAX = WINDOW_BYTES_MAX / 2,
 };
 
 struct ahead {
@@ -146,7 +144,7 @@ static void fetch_in_order(struct client *client, struct node *node, struct read
 	uint64_t have = max_u64(reads->ahead_end, reads->run_end);
 	if (have - reads->run_end > reads->window / 2)
 		return;
-	reads->window = (uint32_t)min_u64(max_u64(WINDOW_BYTES_MIN, reads->window * 2ULL), WINDOW_BYTES_MAX);
+	reads->window = (uint32_t)min_u64(max_u64(WINDOW_BYTES_MIN, reads->window * 2ULL), client->conf.ahead_bytes_max);
 	reads->ahead_end = min_u64(reads->run_end + reads->window, node->size_bytes);
 	if (reads->ahead_end > have)
 		fetch(client, node, have, reads->ahead_end);
@@ -156,9 +154,9 @@ static void fetch_records(struct client *client, struct node *node, const struct
 {
 	uint64_t bytes = 0;
 	int64_t at = (int64_t)reads->run_start;
-	if (reads->record_len > RECORD_BYTES_MAX)
+	if (reads->record_len > client->conf.ahead_bytes_max / 2)
 		return;
-	for (int i = 0; i < RECORDS_MAX && (bytes += reads->record_len) <= WINDOW_BYTES_MAX; i++) {
+	for (int i = 0; i < RECORDS_MAX && (bytes += reads->record_len) <= client->conf.ahead_bytes_max; i++) {
 		at += reads->stride;
 		if (at < 0 || (uint64_t)at >= node->size_bytes)
 			return;
@@ -190,7 +188,7 @@ void ahead_follow(struct client *client, const struct client_op *op, struct node
 		new_run(reads, offset, end);
 	else
 		reads->run_end = max_u64(reads->run_end, end); /* again, or several at once in another order */
-	if (op->past_cache || !may_fetch(client, node))
+	if (op->past_cache || client->conf.ahead_bytes_max == CLIENT_NO_READ_AHEAD || !may_fetch(client, node))
 		return;
 	/* In order the kernel reads ahead by itself into its pages. */
 	if (goes_on && !op->fills_pages && reads->run_end - reads->run_start > reads->record_len)

@@ -11,6 +11,7 @@
 
 enum { LEASES_DEFAULT = 131072, BUFFERS_DEFAULT = 160, INLINE_BYTES_DEFAULT = 16 * 1024 };
 #define UNSTABLE_BYTES_DEFAULT (96 * MIB)
+#define AHEAD_BYTES_DEFAULT    (4 * MIB)
 #define DIRTY_BYTES_DEFAULT    (64 * MIB)
 #define TTL_DEFAULT_NS         (1 * NS_PER_S)
 
@@ -20,6 +21,8 @@ static void apply_defaults(struct client_conf *conf)
 		conf->buffers = BUFFERS_DEFAULT;
 	if (conf->unstable_bytes_max == 0)
 		conf->unstable_bytes_max = UNSTABLE_BYTES_DEFAULT;
+	if (conf->ahead_bytes_max == 0)
+		conf->ahead_bytes_max = AHEAD_BYTES_DEFAULT;
 	if (conf->dirty_bytes_max == 0)
 		conf->dirty_bytes_max = DIRTY_BYTES_DEFAULT;
 	if (conf->dirty_file_bytes_max == 0)

@@ -19,6 +19,7 @@ struct client;
 struct client_file;
 struct client_buf;
 
+#define CLIENT_NO_READ_AHEAD UINT64_MAX
 #define CLIENT_WRITE_THROUGH UINT64_MAX /* of dirty bytes: nothing waits */
 struct client_conf {
 	const char *mgs;         /* net address(es) of the MGS, separated by commas */
@@ -29,6 +30,7 @@ struct client_conf {
 	uint64_t unstable_bytes_max; /* written but not committed data kept for replay; 0: 96 MiB */
 	uint64_t dirty_bytes_max;    /* written and not sent yet: beyond, writers wait; 0: 64 MiB; or CLIENT_WRITE_THROUGH */
 	uint64_t dirty_file_bytes_max; /* the same of one file; 0: half of that */
+	uint64_t ahead_bytes_max;    /* an open file is read ahead; 0: 4 MiB; or CLIENT_NO_READ_AHEAD */
 	uint32_t inline_bytes_max;   /* data up to this travels inside messages; 0: 16 KiB; at most 64 KiB */
 	uint64_t attempt_ns;         /* how long one copy of a call waits for its answer before another is sent; 0: 5 s */
 	uint64_t attr_ttl_ns, entry_ttl_ns; /* that the kernel may cache what we hold a lease on; 0: 1 s */
