@@ -465,12 +465,12 @@ void small_free(struct client *client, struct node *node);
 void small_lose(struct client *client, struct node *node);
 /* data_place is DATA_INLINE, the size is known. Bytes read, 0 behind the end. Does not park. */
 int64_t small_read(const struct node *node, uint64_t offset, uint8_t *ret_data, size_t len);
-/* 1: it is done, in memory. 0: it goes to the objects, where all the data is now. Parks, as a running write. */
+/* 1: it is done, in memory. 0: it goes to the objects, where all the data is now. ERR_not_ready: the lease was lost meanwhile. Parks, as a running write. */
 int small_write(struct client *client, struct client_op *op, struct node *node, uint64_t offset, const uint8_t *data, size_t len);
 /* Before a write, without a lease: until there is room for what is not saved. Parks. */
 int small_reserve(struct client *client, struct client_op *op);
 bool small_is_pressed(const struct client *client);
-/* To the objects with it. Parks, as a running write. */
+/* To the objects with it. Parks, as a running write. ERR_not_ready as above. */
 int small_move(struct client *client, struct client_op *op, struct node *node);
 /* Is there something to tell of a time when we had a lease? A new one counts only afterwards. */
 bool small_is_pending(const struct node *node);

@@ -189,7 +189,7 @@ static int enter_change(struct client *client, struct client_op *op, struct node
 		if (rc == 0 && !node->truncating)
 			return 0;
 		lease_data_leave(client, op, node, NEED_WRITE);
-		if (rc < 0)
+		if (rc < 0 && rc != -ERR_not_ready)
 			return rc;
 	}
 }
