@@ -254,6 +254,27 @@ uint64_t client_id(const struct client *client)
 	return client->identity.client;
 }
 
+size_t client_writes_running(const struct client *client)
+{
+	size_t count = 0;
+	list_for_each(at, &client->writing_nodes)
+		count += CONTAINER_OF(at, struct node, writing_link)->writes_running;
+	return count;
+}
+
+uint64_t client_map_epoch(const struct client *client)
+{
+	return client->map != NULL ? client->map->epoch : 0;
+}
+
+uint64_t client_evicted_at(const struct client *client, uint64_t id)
+{
+	for (uint32_t i = 0; client->map != NULL && i < client->map->evicted_count; i++)
+		if (client->map->evicted[i].client == id)
+			return client->map->evicted[i].epoch;
+	return 0;
+}
+
 struct rpc *client_rpc(struct client *client)
 {
 	return client->rpc;

@@ -249,7 +249,12 @@ struct client_counters {
 void client_on_stats(struct client *client, void (*fn)(void *ctx, struct json_out *json), void *ctx);
 const struct client_counters *client_counters(const struct client *client);
 uint64_t client_id(const struct client *client);
+/* Of the map; and from when on it says that `id` is evicted, 0: it does not. */
+uint64_t client_map_epoch(const struct client *client);
+uint64_t client_evicted_at(const struct client *client, uint64_t id);
 struct rpc *client_rpc(struct client *client);
+/* Writes that have their lease, and are not answered. */
+size_t client_writes_running(const struct client *client);
 uint64_t client_unstable_bytes(const struct client *client);
 /* What an eviction would lose now: that, what waits to be written, and what was written to small files and not saved. */
 uint64_t client_unsaved_bytes(const struct client *client);

@@ -472,6 +472,8 @@ int small_reserve(struct client *client, struct client_op *op);
 bool small_is_pressed(const struct client *client);
 /* To the objects with it. Parks, as a running write. ERR_not_ready as above. */
 int small_move(struct client *client, struct client_op *op, struct node *node);
+/* Is there data, or the news that it is in the objects now, that the MDT has not? */
+bool small_owes(const struct node *node);
 /* Is there something to tell of a time when we had a lease? A new one counts only afterwards. */
 bool small_is_pending(const struct node *node);
 /* What a message that tells the size says of the data, by enum size_flags; *ret_data is in arena. */

@@ -273,11 +273,12 @@ static void close_publishing(struct closing *closing)
 	node->publishing = true;
 	uint64_t dirtied = node->dirtied;
 	/* The right to write ends later, when all is stable (see lease_data.c); while nobody else may write, the size is told together with the data. */
-	bool tells = node->dirty && node->lease.data_mode != LEASE_PW && !small_is_pending(node);
+	bool tells = node->dirty && node->lease.data_mode != LEASE_PW && !small_owes(node);
 	int rc = send_close(closing, tells ? SIZE_VALID : 0);
 	bool stale = rc == -ERR_stale_layout;
 	bool gone = rc == -ENOENT || rc == -ESTALE;
-	if (node->dirty && (gone || (rc == 0 && tells && node->dirtied == dirtied)))
+	/* Data that lives with the inode is not told here: as long as it is owed, the node is dirty, or nobody would ever tell it. */
+	if (node->dirty && !small_owes(node) && (gone || (rc == 0 && tells && node->dirtied == dirtied)))
 		node_clean(client, node);
 	node->publishing = false;
 	waitq_wake_all(&node->changed);

@@ -265,9 +265,14 @@ int small_move(struct client *client, struct client_op *op, struct node *node)
 
 /* ---- telling the MDT ----------------------------------------------------------------------------------------------- */
 
+bool small_owes(const struct node *node)
+{
+	return node->small_dirty || node->small_moved;
+}
+
 bool small_is_pending(const struct node *node)
 {
-	return node->data_place == DATA_PLACE_UNKNOWN && (node->small_dirty || node->small_moved);
+	return node->data_place == DATA_PLACE_UNKNOWN && small_owes(node);
 }
 
 uint8_t small_say(struct client *client, const struct node *node, struct arena *arena, struct blob *ret_data)

@@ -227,7 +227,7 @@ void inode_mark_writer(struct operation *op, struct inode *inode)
 		struct wire_out out = op_buffer(op, 16);
 		number_encode(inode->size_gen, &out);
 		op_put(op, key_writer(inode->ino, op->client), blob_of(out.base, wire_len(&out)));
-		mark_add(&mds->sessions, inode->ino, op->client, inode->size_gen);
+		mark_add(&mds->sessions, inode->ino, op->client, inode->size_gen, mds->txn.collecting);
 	}
 	if ((inode->flags & INODE_HAS_DATA) == 0) {
 		inode->flags |= INODE_HAS_DATA;

@@ -74,6 +74,12 @@ bool lease_is_free(const struct operation *op, struct ino ino, uint8_t data)
 	return data == LEASE_NONE || !is_marked_by_others(op, ino);
 }
 
+/* The data is here, and not in the objects: it may have come here with the answer to the very recall that was to leave a right to go through. */
+static bool goes_past_inline(const struct inode *inode, uint8_t data)
+{
+	return (inode->flags & INODE_INLINE) != 0 && data != LEASE_NONE && !lease_caches(data);
+}
+
 struct lease lease_grant(struct operation *op, const struct inode *inode, bool dir, uint8_t data)
 {
 	struct mds *mds = op->mds;
@@ -91,8 +97,14 @@ struct lease lease_grant(struct operation *op, const struct inode *inode, bool d
 	hold->number = ++op->session->grants;
 	if (data == LEASE_PW && !alone)
 		hold->alone_since = hold->number;
+	/* The right may be one that another operation has just given, whose mark is still being written. */
+	const struct mark *mark = lease_writes(hold->data) ? mark_find(&mds->sessions, inode->ino, op->client) : NULL;
+	if (mark != NULL)
+		op->seen = max_u64(op->seen, mark->batch);
 	mds->counters.grants++;
-	return (struct lease){.number = hold->number, .attr_mode = hold->attr, .dir_mode = hold->dir, .data_mode = hold->data};
+	/* Nothing goes through to the objects of what lives with its inode, whatever we have kept of an older right. */
+	uint8_t told = goes_past_inline(inode, hold->data) ? LEASE_NONE : hold->data;
+	return (struct lease){.number = hold->number, .attr_mode = hold->attr, .dir_mode = hold->dir, .data_mode = told};
 }
 
 bool lease_end_write(struct operation *op, struct ino ino, uint64_t number)
@@ -248,6 +260,8 @@ static void take_answer(struct operation *op, struct inode *inode, const struct 
 		return;
 	take_size(op, inode, hold, &one->rep);
 	uint8_t left = lease_kept(hold->data, change->data_keep);
+	if (goes_past_inline(inode, left))
+		left = LEASE_NONE; /* which is what the client made of it */
 	if (lease_writes(hold->data) && !lease_writes(left)) {
 		op_erase(op, key_writer(inode->ino, one->client));
 		mark_end(mds, inode->ino, one->client);

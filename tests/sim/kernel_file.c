@@ -366,6 +366,33 @@ int64_t kernel_pread(struct kernel *kernel, int fd, uint8_t *buf, size_t len, ui
 	return (int64_t)done;
 }
 
+int64_t kernel_mapped_read(struct kernel *kernel, int fd, uint8_t *buf, size_t len, uint64_t offset)
+{
+	struct kfile *file = file_of(kernel, fd);
+	if (file == NULL || (file->flags & O_ACCMODE) == O_WRONLY)
+		return -EBADF;
+	if (file->direct_io)
+		return -ENODEV; /* DIRECT_IO_ALLOW_MMAP is not modelled */
+	struct kinode *inode = file->inode;
+	for (size_t done = 0; done < len;) {
+		uint8_t once[KERNEL_PAGE_BYTES];
+		const uint8_t *bytes = NULL;
+		uint64_t at = offset + done, page = at / KERNEL_PAGE_BYTES;
+		if (page * KERNEL_PAGE_BYTES >= inode->attr.size_bytes)
+			return -EFAULT;
+		int rc = page_get(kernel, file, page, once, &bytes);
+		if (rc < 0)
+			return rc;
+		if (page * KERNEL_PAGE_BYTES >= inode->attr.size_bytes)
+			return -EFAULT;
+		size_t in_page = (size_t)(at % KERNEL_PAGE_BYTES);
+		size_t part = (size_t)min_u64(len - done, KERNEL_PAGE_BYTES - in_page);
+		memcpy(buf + done, bytes + in_page, part);
+		done += part;
+	}
+	return (int64_t)len;
+}
+
 /* ---- writing -------------------------------------------------------------------------------------------------- */
 
 int64_t kernel_pwrite(struct kernel *kernel, int fd, const uint8_t *buf, size_t len, uint64_t offset)

@@ -530,7 +530,7 @@ static void task_main(void *arg)
 		task->root_made = true;
 	}
 	while (!workload->stop && world_failure(workload->world) == NULL) {
-		task_sleep(loop, rng_below(&task->rng, workload->opts.think_ns_max));
+		task_sleep(loop, rng_below(&task->rng, task->recorded ? workload->opts.think_ns_max / 2 : workload->opts.think_ns_max));
 		if (task->shared)
 			shared_step(&workload->shared, task->kernel, &task->rng, &task->shared_op);
 		else if (task->recorded)
@@ -544,7 +544,9 @@ static void task_main(void *arg)
 	}
 	if (task->locks)
 		lockwork_end(&task->lockwork_task, task->kernel, &task->rng);
-	else if (!task->shared && !task->recorded)
+	else if (task->recorded)
+		history_leave(&workload->history, task->kernel, &task->history_task);
+	else if (!task->shared)
 		task_close_all(task);
 	task->running = false;
 }
@@ -562,7 +564,7 @@ void workload_start(struct workload *workload, unsigned client, struct loop *loo
 			task->rng = rng_fork(&workload->rng);
 			task->model = model_new();
 			task->recorded = t >= not_recorded && t < not_locks;
-			task->history_task.client = client;
+			history_join(&workload->history, &task->history_task, client);
 			task->locks = t >= not_locks;
 			task->shared = t >= workload->opts.tasks && t < not_recorded;
 			if (task->locks)
@@ -613,6 +615,16 @@ void workload_crashed(struct workload *workload, unsigned client)
 	for (unsigned t = 0; t < WORK_TASKS_MAX; t++)
 		if (workload->tasks[client][t].model != NULL)
 			task_leave(&workload->tasks[client][t], true);
+	history_client_crashed(&workload->history, client);
+}
+
+struct history_object *workload_writing(const struct workload *workload, unsigned client)
+{
+	struct history_object *object = NULL;
+	for (unsigned t = 0; t < WORK_TASKS_MAX && object == NULL; t++)
+		if (workload->tasks[client][t].running)
+			object = history_writing(&workload->tasks[client][t].history_task);
+	return object;
 }
 
 bool workload_is_idle(const struct workload *workload)
