@@ -258,9 +258,13 @@ int client_readlink(struct client *client, struct client_op *op, struct ino ino,
 	struct readlink_req req = {.ino = ino};
 	struct readlink_rep rep;
 	int rc = session_mdt_call(client, ino, &(struct call){.op = OP_readlink, .req = &req, .rep = &rep, .arena = arena, .who = op});
-	if (rc == 0)
-		*ret_target = rep.target;
-	return rc;
+	if (rc < 0)
+		return rc;
+	*ret_target = rep.target;
+	struct node *node = node_find(client, ino);
+	if (node != NULL)
+		atime_read(client, op, node);
+	return 0;
 }
 
 int client_link(struct client *client, struct client_op *op, struct ino ino, struct ino parent, struct str name,
@@ -565,6 +569,8 @@ int client_readdir(struct client *client, struct client_op *op, struct ino dir, 
 		arena_init(&arena);
 		rc = give_run(&listing, bytes_max, &arena, &end);
 	}
+	if (listing.given || rc == 0)
+		atime_read(client, op, listing.node);
 	node_put(client, listing.node);
 	return listing.given ? 0 : rc;
 }

@@ -586,10 +586,11 @@ static void renew_task(void *arg)
 
 void session_start_tasks(struct client *client)
 {
-	client->daemons += 5;
+	client->daemons += 6;
 	task_spawn(client_loop(client), "renew", renew_task, client);
 	task_spawn(client_loop(client), "publisher", attr_publisher_task, client);
 	task_spawn(client_loop(client), "committer", unstable_committer_task, client);
 	task_spawn(client_loop(client), "settler", lease_settler_task, client);
 	task_spawn(client_loop(client), "returner", lease_returner_task, client);
+	task_spawn(client_loop(client), "atimes", atime_task, client);
 }

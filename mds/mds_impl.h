@@ -207,6 +207,10 @@ void inode_truncate(struct operation *op, struct inode *inode, uint64_t size_byt
 int inode_publish(struct operation *op, struct inode *inode, uint32_t size_gen, uint64_t size_bytes, int64_t mtime_ns,
 		  uint64_t blocks, bool *ret_changed);
 
+/* Somebody has read it, then, by attributes with this generation of atime. Says whether that changed anything; the caller saves the inode. Leases on
+ * attributes stay where they are: an atime is no reason to ask every reader. */
+bool inode_raise_atime(struct inode *inode, int64_t atime_ns, uint16_t atime_gen);
+
 /* ---- data that lives with the inode (inline.c) ---------------------------------------------------------------- */
 /* A copy of the data; empty if it is elsewhere. Parks. Errors: ERR_corrupt. */
 int inline_load(struct operation *op, const struct inode *inode, struct blob *ret_data);

@@ -68,6 +68,7 @@ static void client_main(struct process *process, struct env *env)
 {
 	struct cluster *cluster = process->cluster;
 	process->client = client_new(env, &(struct client_conf){.mgs = MGS_ADDRESS, .fsname = "sim", .host = process->name, .mountpoint = "/sim",
+								.atime = (cluster->opts.seed + process->index) % 4 == 0 ? CLIENT_ATIME_STRICT : CLIENT_ATIME_RELATIVE,
 								.pid = process->index + 1, .buffers = SIM_BUFFERS, .attempt_ns = NS_PER_S});
 	int rc = client_start(process->client);
 	if (rc < 0) {
