@@ -19,8 +19,9 @@ static void unlist(struct node *node)
 		list_remove(&node->atime_link);
 }
 
-void atime_merge(struct node *node, struct attr *attr)
+void atime_merge(struct client *client, struct node *node, struct attr *attr)
 {
+	session_heard_time(client, attr->ctime_ns);
 	bool same = node->atime_known && attr->atime_gen == node->atime_gen;
 	bool newer = !node->atime_known || attr->change >= node->atime_change;
 	if (newer && !same) {

@@ -156,7 +156,7 @@ int attr_to_entry(struct client *client, struct client_op *op, struct attr attr,
 		if (rc == 0)
 			node_merge_attr(client, node, &attr);
 	}
-	atime_merge(node, &attr);
+	atime_merge(client, node, &attr);
 	if (rc == 0)
 		*ret_entry = (struct client_entry){.attr = attr, .attr_ttl_ns = attr_ttl_ns(client, node)};
 	if (rc == 0 && !node->attr_valid)
@@ -172,7 +172,7 @@ bool attr_from_cache(struct client *client, struct node *node, struct client_ent
 	struct attr attr = node->attr;
 	if (S_ISREG(attr.mode))
 		node_merge_attr(client, node, &attr);
-	atime_merge(node, &attr);
+	atime_merge(client, node, &attr);
 	*ret_entry = (struct client_entry){.attr = attr, .attr_ttl_ns = attr_ttl_ns(client, node)};
 	return true;
 }
@@ -191,7 +191,7 @@ int attr_refresh(struct client *client, struct client_op *op, struct ino ino, st
 		/* The kernel refers to it, by a descriptor that only names it (O_PATH) or one that the MDT did not hear of in time: it has lost its
 		 * names, and is else as it was. */
 		*ret_entry = (struct client_entry){.attr = node->attr};
-		atime_merge(node, &ret_entry->attr);
+		atime_merge(client, node, &ret_entry->attr);
 		ret_entry->attr.nlink = 0;
 		rc = 0;
 	}

@@ -279,6 +279,8 @@ void session_nap(struct client *client, uint64_t duration_ns);
 void session_end(struct client *client);
 struct cred session_cred(const struct client_op *op);
 int64_t session_mdt_now_ns(const struct client *client);
+/* It was that late at the MDT when it answered, or later: its clock may have been set forward since we last asked. */
+void session_heard_time(struct client *client, int64_t time_ns);
 
 /* ---- serve.c --------------------------------------------------------------------------------------------------- */
 int client_serve(void *ctx, struct rpc_call *call, const void *req, void *rep);
@@ -484,7 +486,7 @@ void atime_read(struct client *client, const struct client_op *op, struct node *
 /* The same where the kernel does not know that it was; before_ns: node->atime_ns of before. Parks. */
 void atime_copied(struct client *client, const struct client_op *op, struct node *node, int64_t before_ns);
 /* Attributes that came, or are about to be told: the newest atime that is known, there and here. */
-void atime_merge(struct node *node, struct attr *attr);
+void atime_merge(struct client *client, struct node *node, struct attr *attr);
 /* Would the next read move it? Then the kernel's pages should not answer it. */
 bool atime_is_due(const struct client *client, const struct node *node);
 /* This mount has changed the inode: whoever has it open to read asks us again, if that moves its atime. Parks. */

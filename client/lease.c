@@ -67,7 +67,7 @@ void lease_take(struct client *client, struct node *node, const struct lease *le
 	if (attr != NULL && lease->attr_mode != LEASE_NONE && node->changed_at <= asked && node->changing == 0) {
 		node->attr = *attr;
 		node_add_unpublished(node, &node->attr);
-		atime_merge(node, &node->attr);
+		atime_merge(client, node, &node->attr);
 		node->attr_valid = true;
 	}
 	if (lease_caches(node->lease.data_mode) && !lease_caches(data))

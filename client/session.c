@@ -152,6 +152,13 @@ struct cred session_cred(const struct client_op *op)
 	return (struct cred){.uid = op->uid, .gid = op->gid};
 }
 
+void session_heard_time(struct client *client, int64_t time_ns)
+{
+	int64_t ahead_ns = time_ns - session_mdt_now_ns(client);
+	if (ahead_ns > 0)
+		client->mdt_offset_ns += ahead_ns;
+}
+
 int64_t session_mdt_now_ns(const struct client *client)
 {
 	return (int64_t)env_now_ns(client->env) + client->mdt_offset_ns;

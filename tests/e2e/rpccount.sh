@@ -75,14 +75,14 @@ cold_dir read
 count 'open, read 16 KiB, close; cold' "$B" 4 0 cat "$B/read/f"
 count 'open, read 16 KiB, close; warm' "$B" 0 0 outlive cat "$B/read/f"
 count 'getxattr of a file without any' "$B" 0 0 getfattr -d "$B/read/f"
+mkdir "$A/many" && (cd "$A/many" && for i in $(seq 20); do head -c 16384 /dev/urandom >"$i"; done) && quiet && cat "$B"/read/f >/dev/null && stat "$B/many" >/dev/null
+count '20 × open, read 16 KiB, close; cold' "$B" 27 0 bash -c 'for i in $(seq 20); do cat "$0/$i"; done' "$B/many"
 cold_dir write
 small_file() { head -c 4096 /dev/zero >"$1"; }
 count 'create, write 4 KiB, close' "$B" 4 0 small_file "$B/write/new"
 count 'the same, seen by its writer' "$B" 1 0 outlive stat "$B/write/new"
 count 'the same, read by its writer' "$B" 1 0 outlive cat "$B/write/new"
 count 'and again' "$B" 0 0 outlive cat "$B/write/new"
-mkdir "$A/many" && (cd "$A/many" && for i in $(seq 20); do head -c 16384 /dev/urandom >"$i"; done) && quiet && cat "$B"/read/f >/dev/null && stat "$B/many" >/dev/null
-count '20 × open, read 16 KiB, close; cold' "$B" 24 0 bash -c 'for i in $(seq 20); do cat "$0/$i"; done' "$B/many"
 append() { echo more >>"$1"; }
 count 'append to it' "$B" 4 0 append "$B/write/new"
 slow_write() { { echo a && sleep 1.2 && echo b; } >"$1"; }

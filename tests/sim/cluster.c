@@ -67,8 +67,9 @@ static int hook_entry(void *ctx, uint64_t parent, struct str name)
 static void client_main(struct process *process, struct env *env)
 {
 	struct cluster *cluster = process->cluster;
+	bool strict = (cluster->opts.seed + process->index) % 4 == 0;
 	process->client = client_new(env, &(struct client_conf){.mgs = MGS_ADDRESS, .fsname = "sim", .host = process->name, .mountpoint = "/sim",
-								.atime = (cluster->opts.seed + process->index) % 4 == 0 ? CLIENT_ATIME_STRICT : CLIENT_ATIME_RELATIVE,
+								.atime = strict ? CLIENT_ATIME_STRICT : CLIENT_ATIME_RELATIVE,
 								.pid = process->index + 1, .buffers = SIM_BUFFERS, .attempt_ns = NS_PER_S});
 	int rc = client_start(process->client);
 	if (rc < 0) {
