@@ -386,8 +386,8 @@ int client_rename(struct client *client, struct client_op *op, struct ino parent
 	if (moved)
 		change_removes(&to, rep.replaced);
 	(void)change_end(&to, moved ? &rep.ino : NULL);
-	bool exchanged = moved && (flags & RENAME_EXCHANGE) != 0;
-	(void)change_end(&from, !moved ? NULL : exchanged ? &rep.replaced : &no_ino);
+	bool exchanged = moved && (flags & RENAME_EXCHANGE) != 0, hidden = (flags & RENAME_WHITEOUT) != 0; /* what stands there now has a new number */
+	(void)change_end(&from, !moved || hidden ? NULL : exchanged ? &rep.replaced : &no_ino);
 	if (moved && !ino_eq(parent, new_parent)) {
 		entry_moves(client, parent, new_parent);
 		if (exchanged)

@@ -190,6 +190,10 @@ struct attr inode_attr(struct mds *mds, const struct inode *inode, uint64_t clie
 /* A fresh inode number of a shard; its reservation goes into the batch that collects. ENOSPC: the shard has none left. */
 int ino_alloc(struct operation *op, uint16_t shard, struct ino *ret_ino);
 int64_t mds_time(struct mds *mds); /* monotonic */
+/* ops/create.c. A fresh inode of one link in the mutate step, not saved yet. The umask counts unless the directory has a default list. Nothing has changed
+ * when it fails. */
+int inode_make(struct operation *op, const struct cred *cred, const struct inode *dir, uint32_t mode, uint32_t umask, uint16_t shard,
+	       struct inode **ret_inode);
 /* Choose OSTs for a wanted layout (empty: dir's default or the file system's), encoded in op's arena. gen: of the layout, which the inode's
  * layout_gen equals: whoever has an older one asks again. ENOSPC, EINVAL, ENODEV, ERR_not_ready. */
 int place_layout(struct operation *op, const struct inode *dir, struct blob wanted, uint32_t gen, struct blob *ret_layout);

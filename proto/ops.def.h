@@ -205,7 +205,7 @@
 	F(str, name, 1, "")              \
 	F(ino, new_parent, 1, "")        \
 	F(str, new_name, 1, "")          \
-	F(u32, flags, 1, "RENAME_NOREPLACE 1, RENAME_EXCHANGE 2")
+	F(u32, flags, 1, "RENAME_NOREPLACE 1, RENAME_EXCHANGE 2, RENAME_WHITEOUT 4")
 #define rename_REP(F)                                               \
 	F(ino, ino, 1, "that moved; none if both names were one inode") \
 	F(ino, replaced, 1, "that lost its name, none if there was none")

@@ -75,6 +75,8 @@ static int open_inode(struct kernel *kernel, struct kinode *inode, int flags)
 		bool reads = (flags & (O_ACCMODE | O_CREAT | O_TRUNC)) == O_RDONLY;
 		return reads ? file_new(kernel, inode, &(struct kernel_opened){.keep_cache = true}, flags) : -EISDIR;
 	}
+	if (S_ISCHR(inode->attr.mode))
+		return -ENXIO; /* no driver has any of ours */
 	if (S_ISFIFO(inode->attr.mode))
 		return file_new(kernel, inode, &(struct kernel_opened){.keep_cache = true}, flags);
 	kernel->counts.requests++;

@@ -226,7 +226,7 @@ static int64_t predict_open(struct model *model, const struct model_op *op)
 		return -ELOOP; /* O_NOFOLLOW */
 	if (inode->kind == MODEL_DIR)
 		return (op->flags & (MO_WRITE | MO_CREATE | MO_TRUNC)) ? -EISDIR : 0;
-	return 0;
+	return inode->kind == MODEL_WHITEOUT ? -ENXIO : 0; /* nobody drives device 0:0 */
 }
 
 /* A new name at path: 0, or why not. */
@@ -335,7 +335,7 @@ static int64_t predict_link_handle(struct model *model, const struct model_op *o
 static int64_t predict_xattr(const struct model_inode *inode, const struct model_op *op)
 {
 	const struct model_xattr *xattr = &inode->xattrs[op->xattr];
-	if (inode->kind == MODEL_SYMLINK || inode->kind == MODEL_FIFO) /* user.* is for files and directories */
+	if (inode->kind != MODEL_FILE && inode->kind != MODEL_DIR) /* user.* is for files and directories */
 		return op->kind == MOP_LISTXATTR ? 0 : op->kind == MOP_SETXATTR || op->kind == MOP_REMOVEXATTR ? -EPERM : -ENODATA;
 	if (op->kind == MOP_SETXATTR)
 		return 0;
@@ -612,6 +612,11 @@ static void apply_rename(struct model *model, const struct model_op *op)
 	if (to != NULL)
 		entry_remove(to_dir, to);
 	entry_add(to_dir, to_last, inode);
+	if (op->flags & MR_WHITEOUT) {
+		struct model_inode *whiteout = inode_new(model, MODEL_WHITEOUT, 0);
+		inherit(whiteout, from_dir);
+		entry_add(from_dir, from_last, whiteout);
+	}
 	if (op->flags & MR_EXCHANGE)
 		entry_add(from_dir, from_last, replaced);
 	else if (replaced != NULL)

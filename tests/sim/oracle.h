@@ -21,7 +21,7 @@ enum {
 	MODEL_ACL_BYTES = 44,
 };
 
-enum model_kind { MODEL_FILE, MODEL_DIR, MODEL_SYMLINK, MODEL_FIFO };
+enum model_kind { MODEL_FILE, MODEL_DIR, MODEL_SYMLINK, MODEL_FIFO, MODEL_WHITEOUT };
 
 /* A write that a crash of its client may undo, byte by byte. */
 struct model_write {
@@ -85,7 +85,7 @@ enum model_op_kind {
 	MOP_COUNT,
 };
 enum model_open_flags { MO_READ = 1, MO_WRITE = 2, MO_CREATE = 4, MO_EXCL = 8, MO_TRUNC = 16, MO_APPEND = 32 };
-enum model_rename_flags { MR_NOREPLACE = 1, MR_EXCHANGE = 2 };
+enum model_rename_flags { MR_NOREPLACE = 1, MR_EXCHANGE = 2, MR_WHITEOUT = 4 };
 enum model_alloc_flags { MA_KEEP_SIZE = 1, MA_PUNCH = 2, MA_ZERO = 4 };
 enum model_seek_flags { MS_HOLE = 1 };
 

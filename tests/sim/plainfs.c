@@ -312,6 +312,10 @@ static int plain_rename(void *ctx, uint64_t parent, struct str name, uint64_t ne
 	if (to != NULL)
 		entry_remove(to_dir, to);
 	entry_add(to_dir, new_name, moved);
+	struct kernel_entry told;
+	struct plain_inode *whiteout = NULL;
+	if (flags & RENAME_WHITEOUT)
+		(void)make(fs, parent, name, S_IFCHR, &told, &whiteout); /* the name is free */
 	if (flags & RENAME_EXCHANGE)
 		entry_add(from_dir, name, replaced);
 	else if (replaced != NULL)
