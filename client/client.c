@@ -45,6 +45,7 @@ static void init_containers(struct client *client)
 	list_init(&client->targets);
 	list_init(&client->opnos);
 	list_init(&client->dirty_nodes);
+	list_init(&client->atime_nodes);
 	list_init(&client->uobjects_by_age);
 	list_init(&client->leased_nodes);
 	list_init(&client->writing_nodes);
@@ -121,6 +122,7 @@ static void save_task(void *arg)
 	struct client *client = arg;
 	(void)behind_save_all(client, NULL); /* what cannot be saved was logged and counted where it failed */
 	(void)attr_publish_all(client, NULL);
+	(void)atime_send_all(client, NULL);
 	file_close_all(client);
 	session_task_done(client);
 }

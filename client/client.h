@@ -35,6 +35,12 @@ struct client_conf {
 	uint64_t attempt_ns;         /* how long one copy of a call waits for its answer before another is sent; 0: 5 s */
 	uint64_t attr_ttl_ns, entry_ttl_ns; /* that the kernel may cache what we hold a lease on; 0: 1 s */
 	uint32_t leases_max;         /* inodes that leases are held on; 0: 131072 */
+	enum client_atime {
+		CLIENT_ATIME_RELATIVE, /* the first read after a change of an inode moves its atime, and one a day */
+		CLIENT_ATIME_STRICT,   /* every read does */
+		CLIENT_ATIME_NEVER,
+	} atime;
+	bool no_diratime;            /* not that of directories */
 	struct log *log;         /* may be NULL */
 };
 
@@ -64,6 +70,7 @@ struct client_op {
 	bool fills_pages;      /* of a read: what it gets goes to the kernel's page cache, whose pages are locked until it is answered */
 	bool from_pages;       /* of a write: from the kernel's page cache, likewise */
 	bool past_cache;       /* O_DIRECT: what is written waits nowhere, nothing is read ahead */
+	bool leaves_atime;     /* of a read: O_NOATIME */
 	bool appends;          /* of a write: it goes to the end of the file; fcntl(F_SETFL) may have changed what the open said */
 	/* Set by a read that fills pages: client_op_done follows. */
 	struct node *reading;

@@ -144,6 +144,13 @@ struct node {
 	uint64_t written_ns;        /* when the last write ended */
 	struct list_node writing_link; /* client.writing_nodes, while it may write */
 	struct list_node dirty_link;
+	/* access times (atime.c) */
+	bool atime_known;           /* the following are */
+	uint16_t atime_gen;         /* of the newest attributes */
+	int64_t atime_ns;           /* the latest of that generation, the MDT's or our own reads' */
+	uint64_t atime_change;      /* attr.change of the newest attributes */
+	uint64_t atime_raised_ns;   /* when a read of ours last moved it; 0: not since what is known of the attributes was lost */
+	struct list_node atime_link; /* client.atime_nodes, if the MDT is still to be told */
 	uint64_t size_bytes, blocks;
 	bool blocks_guessed;        /* blocks may be too many: the objects are asked when the writing is over */
 	uint32_t size_gen;
@@ -238,6 +245,7 @@ struct client {
 	struct list opnos;          /* ascending */
 	struct map nodes;
 	struct list dirty_nodes;
+	struct list atime_nodes;    /* node.atime_link, the longest here first */
 	struct map uobjects;
 	struct list uobjects_by_age;
 	uint64_t unstable_bytes, last_seq;
@@ -300,6 +308,8 @@ void session_nap(struct client *client, uint64_t duration_ns);
 void session_end(struct client *client);
 struct cred session_cred(const struct client_op *op);
 int64_t session_mdt_now_ns(const struct client *client);
+/* It was that late at the MDT when it answered, or later: its clock may have been set forward since we last asked. */
+void session_heard_time(struct client *client, int64_t time_ns);
 
 /* ---- serve.c --------------------------------------------------------------------------------------------------- */
 int client_serve(void *ctx, struct rpc_call *call, const void *req, void *rep);
@@ -327,6 +337,8 @@ void node_add_unpublished(const struct node *node, struct attr *attr);
 void node_set_error(struct node *node, int rc);
 /* Is what we know of the size all there is to know? */
 bool node_size_is_ours(const struct node *node);
+/* Its attributes are about to be changed, by us or others: what we know of them is not used. */
+void node_lose_attr(struct node *node);
 void node_clean(struct client *client, struct node *node);
 void node_mark_dirty(struct client *client, struct node *node);
 
@@ -559,6 +571,29 @@ struct data_out {
 int data_write_through(struct client *client, struct client_op *op, struct node *node, const struct data_out *out);
 /* Of a file whose size is ours: into buf at its start. How many bytes. Parks, as a running read by our lease; asks no MDT. */
 int64_t data_read_ahead(struct client *client, struct node *node, uint64_t offset, struct client_buf *buf, size_t len);
+
+/* ---- atime.c ---------------------------------------------------------------------------------------------------- */
+/* The inode has been read for `op`: its atime moves if the mount's rule says so. Does not park. */
+void atime_read(struct client *client, const struct client_op *op, struct node *node);
+/* The same where the kernel does not know that it was; before_ns: node->atime_ns of before. Parks. */
+void atime_copied(struct client *client, const struct client_op *op, struct node *node, int64_t before_ns);
+/* Attributes that came, or are about to be told: the newest atime that is known, there and here. */
+void atime_merge(struct client *client, struct node *node, struct attr *attr);
+/* Would the next read move it? Then the kernel's pages should not answer it. */
+bool atime_is_due(const struct client *client, const struct node *node);
+/* This mount has changed the inode: whoever has it open to read asks us again, if that moves its atime. Parks. */
+void atime_changed(struct client *client, struct node *node);
+/* What a message that goes anyway says of it, by enum size_flags; false: nothing. When it is answered: atime_said. */
+bool atime_say(const struct node *node, uint8_t *ret_flags, int64_t *ret_atime_ns, uint16_t *ret_atime_gen);
+void atime_said(struct node *node, int64_t atime_ns, uint16_t atime_gen);
+bool atime_is_pending(const struct node *node);
+/* The node goes. */
+void atime_forget(struct node *node);
+/* All that the MDT does not know. Parks. */
+int atime_send_all(struct client *client, struct client_op *op);
+void atime_task(void *arg);
+/* Inodes whose atime the MDT is still to be told. */
+size_t atime_count(const struct client *client);
 
 /* ---- vxattr.c -------------------------------------------------------------------------------------------------- */
 bool vxattr_is(struct str name);

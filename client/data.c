@@ -336,6 +336,8 @@ int64_t client_read(struct client *client, struct client_op *op, struct client_f
 		done = read_leased(&transfer);
 	if (done >= 0 && file->lost)
 		done = fail(EIO); /* evicted meanwhile */
+	if (done >= 0)
+		atime_read(client, op, file->node);
 	lease_data_leave(client, op, file->node, need);
 	return done;
 }

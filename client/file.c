@@ -16,7 +16,8 @@ struct ino client_file_ino(const struct client_file *file)
 
 bool client_file_keeps_cache(const struct client_file *file)
 {
-	return lease_caches(file->node->lease.data_mode) && !file->node->giving && lease_is_live(file->client);
+	return lease_caches(file->node->lease.data_mode) && !file->node->giving && lease_is_live(file->client) &&
+	       !atime_is_due(file->client, file->node);
 }
 
 uint32_t client_file_flags(const struct client_file *file)
@@ -415,6 +416,7 @@ int client_fsync_ino(struct client *client, struct client_op *op, struct ino ino
 int client_syncfs(struct client *client, struct client_op *op)
 {
 	int rc = behind_save_all(client, op);
-	int published = attr_publish_all(client, op);
-	return rc < 0 ? rc : published;
+	int published = attr_publish_all(client, op), told = atime_send_all(client, op);
+	rc = rc < 0 ? rc : published;
+	return rc < 0 ? rc : told;
 }

@@ -22,7 +22,7 @@ uint64_t lease_change_begin(struct client *client, struct node *node)
 		return 0;
 	node->changing++;
 	node->changed_at = ++client->changes;
-	node->attr_valid = false;
+	node_lose_attr(node);
 	return node->changed_at;
 }
 
@@ -69,6 +69,7 @@ void lease_take(struct client *client, struct node *node, const struct lease *le
 	if (attr != NULL && lease->attr_mode != LEASE_NONE && node->changed_at <= asked && node->changing == 0) {
 		node->attr = *attr;
 		node_add_unpublished(node, &node->attr);
+		atime_merge(client, node, &node->attr);
 		node->attr_valid = true;
 	}
 	if (lease_caches(node->lease.data_mode) && !lease_caches(data))
@@ -112,7 +113,7 @@ static void unlink_lease(struct client *client, struct node *node)
 	if (node->lease.number != 0)
 		list_remove(&node->leased_link);
 	node->lease = (struct lease){0};
-	node->attr_valid = false;
+	node_lose_attr(node);
 }
 
 void lease_known(struct client *client, struct node *node, uint64_t number)

@@ -28,6 +28,7 @@ static struct node *find_or_add(struct client *client, struct ino ino)
 	list_node_init(&node->leased_link);
 	list_node_init(&node->writing_link);
 	list_node_init(&node->small_link);
+	list_node_init(&node->atime_link);
 	waitq_init(&node->changed);
 	node->recalled = lease_tomb_of(client, ino);
 	map_insert(&client->nodes, &node->node, map_hash_u64(ino.v));
@@ -36,10 +37,11 @@ static struct node *find_or_add(struct client *client, struct ino ino)
 
 static void maybe_free(struct client *client, struct node *node)
 {
-	if (node->lookups > 0 || node->users > 0 || node->dirty || lease_writes(node->lease.data_mode))
+	if (node->lookups > 0 || node->users > 0 || node->dirty || lease_writes(node->lease.data_mode) || atime_is_pending(node))
 		return;
 	CHECK(list_is_empty(&node->files));
 	lease_forget(client, node);
+	atime_forget(node);
 	small_free(client, node);
 	ahead_drop_all(node);
 	dircache_free(client, node);
@@ -145,6 +147,12 @@ void node_written(struct client *client, struct node *node, uint64_t end, uint64
 		attr->mtime_ns = attr->ctime_ns = node->mtime_ns;
 	}
 	node_mark_dirty(client, node);
+}
+
+void node_lose_attr(struct node *node)
+{
+	node->attr_valid = false;
+	node->atime_raised_ns = 0;
 }
 
 bool node_size_is_ours(const struct node *node)

@@ -302,6 +302,7 @@ static int get_stats(struct client *client, struct arena *arena, struct blob *re
 	json_end(&json);
 	json_u64(&json, "unstable_bytes", client_unstable_bytes(client));
 	json_u64(&json, "unsaved_bytes", client_unsaved_bytes(client));
+	json_u64(&json, "atimes_untold", atime_count(client));
 	json_end(&json);
 	*ret_value = json_blob(&json);
 	return 0;

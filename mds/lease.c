@@ -252,6 +252,12 @@ static void take_size(struct operation *op, struct inode *inode, const struct ho
 		op_save(op, inode);
 }
 
+static void take_atime(struct operation *op, struct inode *inode, const struct lease_recall_rep *rep)
+{
+	if ((rep->flags & SIZE_ATIME) != 0 && inode_raise_atime(inode, rep->atime_ns, rep->atime_gen))
+		op_save(op, inode);
+}
+
 static void take_answer(struct operation *op, struct inode *inode, const struct lease_change *change, struct recall_one *one)
 {
 	struct mds *mds = op->mds;
@@ -259,6 +265,7 @@ static void take_answer(struct operation *op, struct inode *inode, const struct 
 	if (!one->answered || hold == NULL)
 		return;
 	take_size(op, inode, hold, &one->rep);
+	take_atime(op, inode, &one->rep);
 	uint8_t left = lease_kept(hold->data, change->data_keep);
 	if (goes_past_inline(inode, left))
 		left = LEASE_NONE; /* which is what the client made of it */
@@ -367,6 +374,8 @@ int lease_attr(struct operation *op, const struct inode *inode, struct attr *ret
 			return rc;
 		*ret_attr = inode_attr(op->mds, inode, op->client);
 		bool has_size = (rep.flags & SIZE_VALID) != 0;
+		if ((rep.flags & SIZE_ATIME) != 0 && rep.atime_gen == ret_attr->atime_gen && rep.atime_ns > ret_attr->atime_ns)
+			ret_attr->atime_ns = rep.atime_ns;
 		if (rc == 0 || (has_size && rep.size_gen != ret_attr->size_gen))
 			return 0;
 		/* Whoever writes alone has said how long the file is, or that we know it. Objects may have more by now: a write whose answer is still on its

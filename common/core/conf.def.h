@@ -34,6 +34,8 @@ C(readahead, size, "4M", 0, 67108864, CONF_CLIENT, "how far an open file is read
 C(foreground, bool, "false", 0, 1, CONF_CLIENT, "stay in the foreground")
 C(allow_other, bool, "true", 0, 1, CONF_CLIENT, "let other users in; permissions are checked by Stria")
 C(ro, bool, "false", 0, 1, CONF_CLIENT, "mount read-only")
+C(atime, text, "relatime", 0, 0, CONF_CLIENT, "which reads move atime: relatime (the first after a change, and one a day), strictatime (all), noatime (none)")
+C(diratime, bool, "true", 0, 1, CONF_CLIENT, "listings move the atime of directories, too")
 C(soft, bool, "false", 0, 1, CONF_CLIENT, "give up with EIO what is not answered within timeo; else (hard) programs wait until they are killed")
 C(timeo, u64, "600", 1, 864000, CONF_CLIENT, "with soft: how long, in tenths of a second as for NFS")
 C(wait, time, "60s", 1000000000, 86400000000000, CONF_CLIENT, "how long a mount that begins waits for its cluster; afterwards it waits for ever")

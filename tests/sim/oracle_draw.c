@@ -223,6 +223,8 @@ static void rename_draw(struct model *model, struct rng *rng, struct model_op *o
 		op->flags = MR_NOREPLACE;
 	else if (rng_chance(rng, 100000))
 		op->flags = MR_EXCHANGE;
+	if ((op->flags & MR_EXCHANGE) == 0 && rng_chance(rng, 100000))
+		op->flags |= MR_WHITEOUT;
 }
 
 static void path_op_draw(struct model *model, struct rng *rng, struct model_op *op)
