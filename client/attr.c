@@ -314,7 +314,7 @@ static int end_write_locked(struct client *client, struct node *node)
 	for (int i = 0; i < PUBLISH_TRIES_MAX && rc == 0; i++) {
 		/* Somebody may have begun to write while we waited for our turn: then it ends another time. */
 		bool used = node->writers > 0 || node->writers_opening > 0 || node->writes_running > 0 || node->giving || node->truncating;
-		bool ends = !used && !(node->small_moved && unstable_has(client, node->ino, node->small_moved_seq));
+		bool ends = !used && !behind_has(node) && !(node->small_moved && unstable_has(client, node->ino, node->small_moved_seq));
 		uint64_t stale_before = client->counters.stale_sizes;
 		if (ends)
 			rc = publish_once(client, NULL, node, true);
@@ -440,7 +440,8 @@ int attr_truncate_begin(struct client *client, struct client_op *op, struct node
 		rc = session_wait(client, op, &node->changed);
 	/* Otherwise a replay after a restart of the OST could bring back what is cut off now. What is lost is lost: that was told. */
 	if (rc == 0)
-		rc = unstable_commit_ino(client, op, node->ino);
+		rc = behind_save(client, op, node);
+	node->flush_held = true;
 	if (!session_is_called_off(rc) && rc != -ERR_evicted)
 		rc = publish_lock(client, op, node);
 	if (rc == 0) {
@@ -449,7 +450,7 @@ int attr_truncate_begin(struct client *client, struct client_op *op, struct node
 			publish_unlock(node);
 	}
 	if (rc < 0) {
-		node->truncating = false;
+		node->truncating = node->flush_held = false;
 		waitq_wake_all(&node->changed);
 	}
 	return rc;
@@ -465,9 +466,10 @@ void attr_truncate_end(struct client *client, struct node *node, const struct at
 		node->size_bytes = attr->size_bytes;
 		node->blocks = attr->blocks;
 		node->mtime_ns = attr->mtime_ns;
+		behind_truncated(node);
 		small_truncated(client, node);
 	}
-	node->truncating = false;
+	node->truncating = node->flush_held = false;
 	publish_unlock(node);
 }
 

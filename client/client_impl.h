@@ -20,6 +20,7 @@ struct client_buf {
 	struct client *client;
 	uint8_t *ptr;       /* page-aligned, CLIENT_BUF_BYTES; headroom before it */
 	uint32_t refs;
+	uint32_t uses;      /* counts how often it was taken */
 };
 
 /* A target of the map, as this mount sees it. */
@@ -129,6 +130,12 @@ struct node {
 	bool small_in_objects;      /* such a task has failed: something may be there, so that it must move before it changes */
 	bool small_moved;           /* it is in the objects, and the MDT has not been told */
 	uint64_t small_moved_seq;   /* then: client.last_seq when all of it was written there */
+	/* data that waits to be written (behind.c) */
+	struct list extents;        /* extent.node_link */
+	uint64_t behind_bytes;      /* in them */
+	uint64_t extents_gone;      /* counts those that are no more */
+	uint32_t extents_stuck;     /* a full disk did not take them */
+	bool flush_held;            /* the file is being cut off: what is stuck stays */
 	uint32_t local_opens;       /* files opened without a call */
 	bool removed;               /* its last name may be gone: then the MDT keeps it for us until we say that we forget it */
 	uint64_t told_handle;       /* under which the MDT was told of them; 0: was not */
@@ -198,6 +205,14 @@ struct client {
 	uint64_t small_dirty_bytes, small_dirty_files; /* of these, what is not saved */
 	struct waitq small_room;    /* writers that wait for less of it */
 	struct waitq publish_wanted; /* the publisher sleeps here */
+	struct map extents;         /* extent.map_node: data that waits to be written */
+	struct list extents_by_age; /* extent.age_link, all */
+	struct list extents_idle, extents_due, extents_stuck; /* extent.queue_link */
+	uint64_t extents_made, behind_bytes;
+	uint32_t flushes_running;
+	uint64_t behind_from_ns;    /* until then nothing waits: a disk is full */
+	struct waitq flush_wanted;  /* the flusher sleeps here */
+	struct waitq behind_room;   /* writers that wait for less of it */
 	int64_t mdt_offset_ns;      /* MDT time minus our clock since boot, which nobody sets: our time of day may jump */
 	bool joined, rejoining, refreshing;
 	bool stopping;              /* no new work of applications */
@@ -452,6 +467,45 @@ void small_said(struct client *client, struct node *node, uint8_t said, uint64_t
 /* The file has been cut off, or made longer, to node->size_bytes. */
 void small_truncated(struct client *client, struct node *node);
 
+/* ---- behind.c: data that waits to be written --------------------------------------------------------------------- */
+/* Before a write, without a lease: until there is room for what waits. Parks. */
+int behind_reserve(struct client *client, struct client_op *op, struct node *node);
+/* As a running write; data lies in buf. 1: it waits here. 0: it must go through, and nothing of its range waits here any more. Parks. Errors: called off. */
+int behind_write(struct client *client, struct client_op *op, struct node *node, uint64_t offset, struct client_buf *buf,
+		 const uint8_t *data, size_t len);
+/* What waits, over what read_objects brings to data, if that is needed. */
+struct behind_reader {
+	uint64_t offset;
+	size_t len;
+	uint8_t *data;
+	int64_t (*read_objects)(void *ctx); /* parks; how many bytes: fewer than len at the file's end; errors */
+	void *ctx;
+};
+/* As a running read. As read_objects, whose errors it passes on. Parks. */
+int64_t behind_read(struct client *client, struct client_op *op, struct node *node, const struct behind_reader *reader);
+/* Does something wait? */
+bool behind_has(const struct node *node);
+/* Until what waits now of the file has gone to its objects, is lost, or found no room, as is told at the node. Parks. Errors: called off. */
+int behind_flush(struct client *client, struct client_op *op, struct node *node);
+/* The same, and what the objects got is stable. Errors: called off, or of data that was lost meanwhile. The caller is a user of the node. */
+int behind_save(struct client *client, struct client_op *op, struct node *node);
+/* Until nothing waits; what no disk takes within some seconds is lost. Nothing new is written meanwhile. Errors as behind_save. */
+int behind_empty(struct client *client, struct node *node);
+/* Is there something that found no room? */
+bool behind_is_stuck(const struct node *node);
+/* The file has been cut off to node->size_bytes. Does not park. */
+void behind_truncated(struct node *node);
+int behind_save_all(struct client *client, struct client_op *op);
+void behind_flusher_task(void *arg);
+/* Nobody misses what waits: the file is gone. Does not park. */
+void behind_discard(struct node *node);
+/* We were evicted: nothing of it is written any more. Returns how many bytes. Does not park. */
+uint64_t behind_drop_all(struct client *client);
+/* Files with something that waits, some of them more than once: how many; ret_inos may be NULL. */
+size_t behind_inos(const struct client *client, uint64_t *ret_inos);
+/* Memory only: for client_free. */
+void behind_free_all(struct client *client);
+
 /* ---- data.c ---------------------------------------------------------------------------------------------------- */
 /* Child tasks of one task, which waits for all of them. */
 struct fanout {
@@ -465,8 +519,17 @@ void fanout_begin(struct fanout *fanout, struct client *client);
 void fanout_spawn(struct fanout *fanout, const char *name, void (*fn)(void *arg), void *arg);
 void fanout_child_done(struct fanout *fanout, int rc);
 int fanout_wait(struct fanout *fanout);
-/* Write to the objects, as unstable data; len fits into one message. Parks, as a running write. */
-int data_write_through(struct client *client, struct client_op *op, struct node *node, uint64_t offset, const uint8_t *data, size_t len);
+/* A range of a file on its way to the objects. */
+struct data_out {
+	uint64_t client_id;     /* as whom: nobody else sends it */
+	struct client_buf *buf; /* holds data; NULL: it is no registered memory, and fits into one message */
+	const uint8_t *data;
+	uint64_t offset;
+	size_t len;             /* CLIENT_BUF_BYTES at most */
+	int64_t mtime_ns;
+};
+/* As unstable data. Parks. */
+int data_write_through(struct client *client, struct client_op *op, struct node *node, const struct data_out *out);
 
 /* ---- vxattr.c -------------------------------------------------------------------------------------------------- */
 bool vxattr_is(struct str name);

@@ -49,6 +49,7 @@ struct transfer {
 	uint64_t offset;
 	size_t len;
 	uint32_t layout_gen;
+	uint64_t client_id;     /* of a write: as whom; who was evicted since has no right to it any more */
 	int64_t mtime_ns;       /* of a write */
 	bool writes;
 	uint64_t short_at;      /* of a read: the lowest file offset past an object's end; UINT64_MAX: none */
@@ -75,6 +76,8 @@ static int write_piece(struct transfer *transfer, const struct layout_piece *pie
 	uint8_t *data = transfer->data + (piece->file_offset - transfer->offset);
 	uint32_t len = (uint32_t)piece->len;
 	int rc = unstable_reserve(client, transfer->op, len);
+	if (rc == 0 && client->identity.client != transfer->client_id)
+		rc = fail(ERR_evicted);
 	if (rc < 0)
 		return rc;
 	struct obj_write_req req = {
@@ -197,16 +200,18 @@ static int do_transfer(struct transfer *transfer)
 	return fail(EIO);
 }
 
-int data_write_through(struct client *client, struct client_op *op, struct node *node, uint64_t offset, const uint8_t *data, size_t len)
+int data_write_through(struct client *client, struct client_op *op, struct node *node, const struct data_out *out)
 {
 	struct transfer transfer = {
 		.client = client,
 		.op = op,
 		.node = node,
-		.data = (uint8_t *)data, /* only read */
-		.offset = offset,
-		.len = len,
-		.mtime_ns = node->mtime_ns != MTIME_NOT_OURS ? node->mtime_ns : 0,
+		.buf = out->buf,
+		.data = (uint8_t *)out->data, /* only read */
+		.offset = out->offset,
+		.len = out->len,
+		.client_id = out->client_id,
+		.mtime_ns = out->mtime_ns,
 		.writes = true,
 	};
 	return do_transfer(&transfer);
@@ -253,14 +258,13 @@ static int clip_cached(struct transfer *transfer, bool ours_before, uint64_t *si
 	return transfer->short_at < *size_bytes ? do_transfer(transfer) : 0;
 }
 
-static int64_t read_leased(struct transfer *transfer)
+static int64_t read_objects(void *arg)
 {
+	struct transfer *transfer = arg;
 	struct node *node = transfer->node;
 	bool ours = node_size_is_ours(node), known = node->size_known;
 	uint64_t size_bytes = node->size_bytes;
 	uint32_t gen = node->size_gen;
-	if (node->data_place == DATA_INLINE)
-		return small_read(node, transfer->offset, transfer->data, transfer->len);
 	int rc = do_transfer(transfer);
 	if (rc < 0)
 		return rc;
@@ -276,6 +280,15 @@ static int64_t read_leased(struct transfer *transfer)
 	if (transfer->short_at == UINT64_MAX)
 		return (int64_t)transfer->len; /* it was read again, and by now it is full */
 	return size_bytes > transfer->offset ? (int64_t)min_u64(transfer->len, size_bytes - transfer->offset) : 0;
+}
+
+static int64_t read_leased(struct transfer *transfer)
+{
+	struct node *node = transfer->node;
+	if (node->data_place == DATA_INLINE)
+		return small_read(node, transfer->offset, transfer->data, transfer->len);
+	struct behind_reader reader = {transfer->offset, transfer->len, transfer->data, read_objects, transfer};
+	return behind_read(transfer->client, transfer->op, node, &reader);
 }
 
 int64_t client_read(struct client *client, struct client_op *op, struct client_file *file, uint64_t offset, struct client_buf *buf,
@@ -400,6 +413,8 @@ int64_t client_write(struct client *client, struct client_op *op, struct client_
 		return fail(EINVAL);
 	uint64_t asked = offset; /* of an append: where the kernel took the end to be */
 	int rc = op->from_pages ? 0 : small_reserve(client, op); /* pages are locked: they wait for nothing */
+	if (rc == 0 && !op->from_pages)
+		rc = behind_reserve(client, op, file->node);
 	if (rc == 0)
 		rc = write_begin(client, op, file, &offset);
 	if (rc < 0)
@@ -414,6 +429,7 @@ int64_t client_write(struct client *client, struct client_op *op, struct client_
 		.data = client->slab + (data - client->slab),
 		.offset = offset,
 		.len = kept,
+		.client_id = client->identity.client,
 		.mtime_ns = session_mdt_now_ns(client),
 		.writes = true,
 	};
@@ -421,6 +437,8 @@ int64_t client_write(struct client *client, struct client_op *op, struct client_
 		rc = fail(EFBIG);
 	else
 		rc = kept > 0 ? small_write(client, op, file->node, offset, data, kept) : 1;
+	if (rc == 0)
+		rc = behind_write(client, op, file->node, offset, buf, data, kept);
 	if (rc == 0)
 		rc = do_transfer(&transfer);
 	else if (rc > 0)

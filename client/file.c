@@ -385,9 +385,13 @@ int client_flush(struct client *client, struct client_op *op, struct client_file
 
 static int save(struct client *client, struct client_op *op, struct ino ino)
 {
-	int rc = unstable_commit_ino(client, op, ino);
 	struct node *node = node_find(client, ino);
-	int published = node != NULL && node->dirty ? attr_publish(client, op, node) : 0;
+	if (node == NULL)
+		return unstable_commit_ino(client, op, ino);
+	node->users++;
+	int rc = behind_save(client, op, node);
+	int published = node->dirty ? attr_publish(client, op, node) : 0;
+	node_put(client, node);
 	return rc < 0 ? rc : published;
 }
 
@@ -407,7 +411,7 @@ int client_fsync_ino(struct client *client, struct client_op *op, struct ino ino
 
 int client_syncfs(struct client *client, struct client_op *op)
 {
-	int rc = unstable_commit_all(client, op);
+	int rc = behind_save_all(client, op);
 	int published = attr_publish_all(client, op);
 	return rc < 0 ? rc : published;
 }

@@ -199,6 +199,7 @@ int fuse_run_write(struct fuse_request *req)
 		return rc;
 	/* Pages of a shared mapping go where they belong, also through a handle that appends. */
 	req->op.from_pages = (in->write_flags & FUSE_WRITE_CACHE) != 0;
+	req->op.past_cache = !req->op.from_pages && (in->flags & O_DIRECT) != 0;
 	req->op.appends = !req->op.from_pages && (in->flags & O_APPEND) != 0;
 	int64_t len = client_write(req->channel->conf.client, &req->op, file->file, in->offset, req->buf, data, in->size);
 	if (len < 0)

@@ -134,7 +134,7 @@ static void give_task(void *arg)
 		wait_for_io(client, node);
 	}
 	task_set_step(self, "give", "commit");
-	int rc = wrote ? unstable_commit_ino(client, NULL, node->ino) : 0;
+	int rc = wrote ? behind_empty(client, node) : 0;
 	/* Data that an OST will never take was told as lost. */
 	if (client->identity.client == client_id && (rc == 0 || !(rc == -ERR_aborted || rc == -ERR_evicted)))
 		lease_set_data_mode(client, node, kept_of(node));
@@ -305,6 +305,8 @@ int lease_serve_recall(struct client *client, struct arena *arena, const struct 
 	give_names(client, node, req->attr != 0, req->dir != 0, deadline_ns);
 	if (lent)
 		small_lease_lost(client, node);
+	if (req->last_name && req->data_keep == LEASE_NONE && list_is_empty(&node->files) && node->writers_opening == 0)
+		behind_discard(node); /* nobody will read it */
 	int rc = give_data(client, node, req->data_keep, deadline_ns);
 	if (rc == 0) {
 		if (req->attr)

@@ -272,6 +272,8 @@ static int make_node(struct mount *mount, char error[IO_ERROR_TEXT_BYTES])
 		.pid = (uint32_t)getpid(),
 		.buffers = (uint32_t)min_u64(conf->unstable_max / CLIENT_BUF_BYTES + BUFFERS_BESIDE_UNSTABLE, UINT32_MAX / 2),
 		.unstable_bytes_max = conf->unstable_max,
+		.dirty_bytes_max = conf->dirty_max > 0 ? conf->dirty_max : CLIENT_WRITE_THROUGH,
+		.dirty_file_bytes_max = conf->dirty_file_max > 0 ? conf->dirty_file_max : CLIENT_WRITE_THROUGH,
 		.attr_ttl_ns = conf->attr_timeout,
 		.entry_ttl_ns = conf->entry_timeout,
 		.log = &mount->log,

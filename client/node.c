@@ -22,6 +22,7 @@ static struct node *find_or_add(struct client *client, struct ino ino)
 	list_init(&node->files);
 	list_init(&node->lock_owners);
 	list_init(&node->fills);
+	list_init(&node->extents);
 	list_node_init(&node->dirty_link);
 	list_node_init(&node->leased_link);
 	list_node_init(&node->writing_link);

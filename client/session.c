@@ -532,6 +532,7 @@ void session_evicted(struct client *client)
 	log_line(client->conf.log, LOG_LEVEL_ERROR, "session",
 		 "client=%" PRIu64 " lost_bytes=%" PRIu64 " did=\"was evicted: open files give EIO, unsaved data is lost\"",
 		 client->identity.client, client_unsaved_bytes(client));
+	client->counters.lost_bytes += behind_drop_all(client);
 	unstable_drop_all(client);
 	lose_files(client);
 	lock_lose_all(client);
@@ -586,9 +587,10 @@ static void renew_task(void *arg)
 
 void session_start_tasks(struct client *client)
 {
-	client->daemons += 5;
+	client->daemons += 6;
 	task_spawn(client_loop(client), "renew", renew_task, client);
 	task_spawn(client_loop(client), "publisher", attr_publisher_task, client);
+	task_spawn(client_loop(client), "flusher", behind_flusher_task, client);
 	task_spawn(client_loop(client), "committer", unstable_committer_task, client);
 	task_spawn(client_loop(client), "settler", lease_settler_task, client);
 	task_spawn(client_loop(client), "returner", lease_returner_task, client);

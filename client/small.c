@@ -229,9 +229,16 @@ int small_move(struct client *client, struct client_op *op, struct node *node)
 		return rc;
 	node->small_moving = true;
 	node->users++;
+	struct data_out out = {
+		.client_id = client->identity.client,
+		.mtime_ns = node->mtime_ns != MTIME_NOT_OURS ? node->mtime_ns : 0,
+	};
 	for (uint32_t at = 0; at < node->small_len && rc == 0; at += MOVE_STEP_BYTES) {
 		node->small_in_objects = true; /* part of it, if this fails: there is no way back */
-		rc = data_write_through(client, op, node, at, node->small + at, (size_t)min_u64(MOVE_STEP_BYTES, node->small_len - at));
+		out.data = node->small + at;
+		out.offset = at;
+		out.len = (size_t)min_u64(MOVE_STEP_BYTES, node->small_len - at);
+		rc = data_write_through(client, op, node, &out);
 	}
 	node->small_moving = false;
 	if (rc == 0) {

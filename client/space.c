@@ -182,6 +182,10 @@ static int enter_change(struct client *client, struct client_op *op, struct node
 		if (rc < 0)
 			return rc;
 		rc = node->truncating ? 0 : small_move(client, op, node); /* space is the objects' */
+		if (rc == 0)
+			rc = behind_flush(client, op, node);
+		if (rc == 0 && behind_is_stuck(node))
+			rc = fail(ENOSPC);
 		if (rc == 0 && !node->truncating)
 			return 0;
 		lease_data_leave(client, op, node, NEED_WRITE);
@@ -292,7 +296,9 @@ int client_seek(struct client *client, struct client_op *op, struct client_file 
 	if (rc < 0)
 		return rc;
 	struct reach reach = {.client = client, .op = op, .node = node, .start = offset, .seeks = true, .hole = hole};
-	rc = seek_leased(&reach, ret_offset);
+	rc = behind_flush(client, op, node);
+	if (rc == 0)
+		rc = seek_leased(&reach, ret_offset);
 	lease_data_leave(client, op, node, NEED_READ);
 	return rc;
 }

@@ -288,6 +288,13 @@ static int get_stats(struct client *client, struct arena *arena, struct blob *re
 	json_end(&json);
 	json_u64(&json, "recalls", counters->recalls);
 	json_u64(&json, "nodes", client_node_count(client));
+	json_object_begin(&json, "behind");
+	json_u64(&json, "bytes", client->behind_bytes);
+	json_u64(&json, "written_bytes", counters->behind_bytes);
+	json_u64(&json, "flushes", counters->behind_flushes);
+	json_u64(&json, "reads", counters->behind_reads);
+	json_u64(&json, "waits", counters->behind_waits);
+	json_end(&json);
 	json_u64(&json, "unstable_bytes", client_unstable_bytes(client));
 	json_u64(&json, "unsaved_bytes", client_unsaved_bytes(client));
 	json_end(&json);

@@ -114,6 +114,11 @@ struct lease_change lease_change_removal(const struct inode *inode)
 	return (struct lease_change){.attr = true, .dir = is_dir, .data_keep = LEASE_PW, .last_name = is_last && !S_ISREG(inode->mode)};
 }
 
+struct lease_change lease_change_nameless(const struct inode *inode)
+{
+	return (struct lease_change){.data_keep = S_ISREG(inode->mode) ? LEASE_NONE : LEASE_PW, .last_name = true};
+}
+
 static void hold_drop(struct mds *mds, struct hold *hold)
 {
 	struct ino ino = hold->file->ino;
@@ -247,7 +252,7 @@ static void take_answer(struct operation *op, struct inode *inode, const struct 
 	uint8_t left = lease_kept(hold->data, change->data_keep);
 	if (lease_writes(hold->data) && !lease_writes(left)) {
 		op_erase(op, key_writer(inode->ino, one->client));
-		mark_remove(&mds->sessions, inode->ino, one->client);
+		mark_end(mds, inode->ino, one->client);
 	}
 	if (one->rep.handle != 0)
 		(void)open_add(&mds->sessions, hold->session, one->rep.handle, inode->ino, OPEN_READ); /* closed by its handle */

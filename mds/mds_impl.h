@@ -242,6 +242,8 @@ int client_session(struct mds *mds, uint64_t client, struct session **ret_sessio
 void recover_client_done(struct mds *mds, struct session *session);
 /* One of those that used an inode does not any more: if it is an orphan, and was the last, it goes, in the background. */
 void orphan_look(struct mds *mds, struct ino ino);
+/* The client will not write any more: its mark goes, and if it was the last that kept an orphan, the orphan. Does not park. */
+void mark_end(struct mds *mds, struct ino ino, uint64_t client);
 
 /* ---- MGS (mgs.c) ---------------------------------------------------------------------------------------------- */
 int mgs_load(struct mds *mds); /* parks */

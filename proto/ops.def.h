@@ -504,7 +504,7 @@
 	F(u8, attr, 1, "1: attributes may not be cached any more")                    \
 	F(u8, dir, 1, "1: entries may not be cached any more")                        \
 	F(u8, data_keep, 1, "enum lease_mode that may be kept of the data lease")     \
-	F(u8, last_name, 1, "1: it is no file, and about to lose its last name, or has none any more: say whether it is known") \
+	F(u8, last_name, 1, "1: it has lost, or is about to lose, its last name: say whether it is known; a file is not open anywhere then") \
 	F(u32, size_gen, 1, "truncation generation by now: the answer to the receiver's own truncation may be behind this") \
 	F(u64, size_bytes, 1, "size by now, without what writers have not told")      \
 	F(u8, has_data, 1, "enum data_place, when the receiver has asked for it")     \

@@ -28,6 +28,8 @@ C(lease, time, "30s", 1000000000, 600000000000, CONF_MDS, "a client not heard of
 C(attr_timeout, time, "1s", 0, 1000000000, CONF_CLIENT, "how long the kernel may use attributes that the mount holds a lease on without asking it")
 C(entry_timeout, time, "1s", 0, 1000000000, CONF_CLIENT, "how long the kernel may use names that the mount holds a lease on without asking it")
 C(unstable_max, size, "256M", 1048576, 1099511627776, CONF_CLIENT, "data kept in memory until the OSTs have made it stable")
+C(dirty_max, size, "64M", 0, 1099511627776, CONF_CLIENT, "data written and not yet sent to the OSTs, of a mount: beyond, writers wait; 0: all writes go through")
+C(dirty_file_max, size, "32M", 0, 1099511627776, CONF_CLIENT, "the same of one file")
 C(foreground, bool, "false", 0, 1, CONF_CLIENT, "stay in the foreground")
 C(allow_other, bool, "true", 0, 1, CONF_CLIENT, "let other users in; permissions are checked by Stria")
 C(ro, bool, "false", 0, 1, CONF_CLIENT, "mount read-only")

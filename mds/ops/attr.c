@@ -200,7 +200,7 @@ int mds_op_set_size(struct operation *op, const struct set_size_req *req, struct
 	changed = inline_take(op, inode, req->flags, req->data) || changed;
 	if ((req->flags & SIZE_LAST_WRITER) != 0 && lease_end_write(op, req->ino, req->lease_number)) {
 		op_erase(op, key_writer(req->ino, op->client));
-		mark_remove(&op->mds->sessions, req->ino, op->client);
+		mark_end(op->mds, req->ino, op->client);
 	}
 	if (changed)
 		op_save(op, inode);
