@@ -85,9 +85,11 @@ struct lease lease_grant(struct operation *op, const struct inode *inode, bool d
 	struct mds *mds = op->mds;
 	if (op->session == NULL || op->session->dead || mds->identity.state != TARGET_UP)
 		return (struct lease){0};
-	bool attr = !is_marked_by_others(op, inode->ino) && !is_hot(mds, inode->ino);
 	dir = dir && !is_hot(mds, inode->ino);
 	struct hold *hold = hold_find(file_find(&mds->sessions, inode->ino), op->client);
+	/* Who may write alone is asked for that anyhow before others get at the data: its attributes cost no recall of their own. */
+	bool writes_alone = data == LEASE_PW || (hold != NULL && hold->data == LEASE_PW);
+	bool attr = !is_marked_by_others(op, inode->ino) && (writes_alone || !is_hot(mds, inode->ino));
 	if (hold == NULL && !attr && !dir && data == LEASE_NONE && S_ISREG(inode->mode))
 		return (struct lease){0};
 	if (hold == NULL)
