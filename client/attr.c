@@ -156,6 +156,7 @@ int attr_to_entry(struct client *client, struct client_op *op, struct attr attr,
 		if (rc == 0)
 			node_merge_attr(client, node, &attr);
 	}
+	atime_merge(client, node, &attr);
 	if (rc == 0)
 		*ret_entry = (struct client_entry){.attr = attr, .attr_ttl_ns = attr_ttl_ns(client, node)};
 	if (rc == 0 && !node->attr_valid)
@@ -171,6 +172,7 @@ bool attr_from_cache(struct client *client, struct node *node, struct client_ent
 	struct attr attr = node->attr;
 	if (S_ISREG(attr.mode))
 		node_merge_attr(client, node, &attr);
+	atime_merge(client, node, &attr);
 	*ret_entry = (struct client_entry){.attr = attr, .attr_ttl_ns = attr_ttl_ns(client, node)};
 	return true;
 }
@@ -189,6 +191,7 @@ int attr_refresh(struct client *client, struct client_op *op, struct ino ino, st
 		/* The kernel refers to it, by a descriptor that only names it (O_PATH) or one that the MDT did not hear of in time: it has lost its
 		 * names, and is else as it was. */
 		*ret_entry = (struct client_entry){.attr = node->attr};
+		atime_merge(client, node, &ret_entry->attr);
 		ret_entry->attr.nlink = 0;
 		rc = 0;
 	}
@@ -262,6 +265,7 @@ static int publish_once(struct client *client, struct client_op *op, struct node
 		.blocks = node->blocks,
 	};
 	struct set_size_rep rep;
+	bool says_atime = atime_say(node, &req.flags, &req.atime_ns, &req.atime_gen);
 	uint64_t asked = lease_asked(client);
 	if (last)
 		lease_set_data_mode(client, node, lease_kept(node->lease.data_mode, LEASE_PR));
@@ -271,6 +275,8 @@ static int publish_once(struct client *client, struct client_op *op, struct node
 	/* The answer is a grant of its own, with a number: whoever ends the right to write must name it, or nothing ends. */
 	if (rc == 0)
 		lease_take(client, node, &rep.lease, NULL, asked);
+	if (rc == 0 && says_atime)
+		atime_said(node, req.atime_ns, req.atime_gen);
 	/* EPERM: by the MDT's books we do not write to it any more, so that it does not want to know. */
 	bool gone = rc == -ENOENT || rc == -ESTALE;
 	if (rc < 0 && !gone && rc != -EPERM)
@@ -314,7 +320,7 @@ static int end_write_locked(struct client *client, struct node *node)
 	for (int i = 0; i < PUBLISH_TRIES_MAX && rc == 0; i++) {
 		/* Somebody may have begun to write while we waited for our turn: then it ends another time. */
 		bool used = node->writers > 0 || node->writers_opening > 0 || node->writes_running > 0 || node->giving || node->truncating;
-		bool ends = !used && !(node->small_moved && unstable_has(client, node->ino, node->small_moved_seq));
+		bool ends = !used && !behind_has(node) && !(node->small_moved && unstable_has(client, node->ino, node->small_moved_seq));
 		uint64_t stale_before = client->counters.stale_sizes;
 		if (ends)
 			rc = publish_once(client, NULL, node, true);
@@ -444,7 +450,8 @@ int attr_truncate_begin(struct client *client, struct client_op *op, struct node
 		rc = session_wait(client, op, &node->changed);
 	/* Otherwise a replay after a restart of the OST could bring back what is cut off now. What is lost is lost: that was told. */
 	if (rc == 0)
-		rc = unstable_commit_ino(client, op, node->ino);
+		rc = behind_save(client, op, node);
+	node->flush_held = true;
 	if (!session_is_called_off(rc) && rc != -ERR_evicted)
 		rc = publish_lock(client, op, node);
 	if (rc == 0) {
@@ -453,7 +460,7 @@ int attr_truncate_begin(struct client *client, struct client_op *op, struct node
 			publish_unlock(node);
 	}
 	if (rc < 0) {
-		node->truncating = node->truncating_reads = false;
+		node->truncating = node->truncating_reads = node->flush_held = false;
 		waitq_wake_all(&node->changed);
 	}
 	return rc;
@@ -469,9 +476,11 @@ void attr_truncate_end(struct client *client, struct node *node, const struct at
 		node->size_bytes = attr->size_bytes;
 		node->blocks = attr->blocks;
 		node->mtime_ns = attr->mtime_ns;
+		behind_truncated(node);
+		ahead_drop_all(node);
 		small_truncated(client, node);
 	}
-	node->truncating = node->truncating_reads = false;
+	node->truncating = node->truncating_reads = node->flush_held = false;
 	publish_unlock(node);
 }
 
@@ -532,6 +541,8 @@ int client_setattr(struct client *client, struct client_op *op, struct ino ino, 
 		lease_take(client, node, &rep.lease, &rep.attr, asked);
 	if (rc == 0)
 		rc = attr_to_entry(client, op, rep.attr, ret_entry);
+	if (rc == 0 && !size)
+		atime_changed(client, node); /* the kernel has dropped what was cut off */
 	node_put(client, node);
 	return rc;
 }

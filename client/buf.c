@@ -9,6 +9,11 @@ uint8_t *client_buf_ptr(struct client_buf *buf)
 	return buf->ptr;
 }
 
+uint32_t client_buf_uses(const struct client_buf *buf)
+{
+	return buf->uses;
+}
+
 struct client_buf *client_buf_try_get(struct client *client)
 {
 	struct client_buf *buf = client->free_bufs;
@@ -19,6 +24,7 @@ struct client_buf *client_buf_try_get(struct client *client)
 	client->free_bufs = buf->next_free;
 	client->free_count--;
 	buf->refs = 1;
+	buf->uses++;
 	return buf;
 }
 

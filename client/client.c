@@ -11,6 +11,8 @@
 
 enum { LEASES_DEFAULT = 131072, BUFFERS_DEFAULT = 160, INLINE_BYTES_DEFAULT = 16 * 1024 };
 #define UNSTABLE_BYTES_DEFAULT (96 * MIB)
+#define AHEAD_BYTES_DEFAULT    (4 * MIB)
+#define DIRTY_BYTES_DEFAULT    (64 * MIB)
 #define TTL_DEFAULT_NS         (1 * NS_PER_S)
 
 static void apply_defaults(struct client_conf *conf)
@@ -19,6 +21,12 @@ static void apply_defaults(struct client_conf *conf)
 		conf->buffers = BUFFERS_DEFAULT;
 	if (conf->unstable_bytes_max == 0)
 		conf->unstable_bytes_max = UNSTABLE_BYTES_DEFAULT;
+	if (conf->ahead_bytes_max == 0)
+		conf->ahead_bytes_max = AHEAD_BYTES_DEFAULT;
+	if (conf->dirty_bytes_max == 0)
+		conf->dirty_bytes_max = DIRTY_BYTES_DEFAULT;
+	if (conf->dirty_file_bytes_max == 0)
+		conf->dirty_file_bytes_max = conf->dirty_bytes_max / 2;
 	if (conf->inline_bytes_max == 0)
 		conf->inline_bytes_max = INLINE_BYTES_DEFAULT;
 	conf->inline_bytes_max = (uint32_t)min_u64(conf->inline_bytes_max, INLINE_BYTES_MAX);
@@ -37,6 +45,7 @@ static void init_containers(struct client *client)
 	list_init(&client->targets);
 	list_init(&client->opnos);
 	list_init(&client->dirty_nodes);
+	list_init(&client->atime_nodes);
 	list_init(&client->uobjects_by_age);
 	list_init(&client->leased_nodes);
 	list_init(&client->writing_nodes);
@@ -44,6 +53,14 @@ static void init_containers(struct client *client)
 	list_init(&client->small_nodes);
 	waitq_init(&client->small_room);
 	waitq_init(&client->publish_wanted);
+	map_init(&client->extents);
+	list_init(&client->extents_by_age);
+	list_init(&client->aheads);
+	list_init(&client->extents_idle);
+	list_init(&client->extents_due);
+	list_init(&client->extents_stuck);
+	waitq_init(&client->flush_wanted);
+	waitq_init(&client->behind_room);
 	list_init(&client->lease_tombs);
 	list_init(&client->lease_calls);
 	map_init(&client->nodes);
@@ -103,8 +120,9 @@ int client_start(struct client *client)
 static void save_task(void *arg)
 {
 	struct client *client = arg;
-	(void)unstable_commit_all(client, NULL); /* what cannot be saved was logged and counted where it failed */
+	(void)behind_save_all(client, NULL); /* what cannot be saved was logged and counted where it failed */
 	(void)attr_publish_all(client, NULL);
+	(void)atime_send_all(client, NULL);
 	file_close_all(client);
 	session_task_done(client);
 }
@@ -169,7 +187,7 @@ int client_stop(struct client *client, uint64_t deadline_ns)
 	if (client->joined) {
 		session_spawn(client, "save", save_task, client);
 		wait_for_tasks(client, false, deadline_ns);
-		bool saved = client->tasks == 0 && !client->ended;
+		bool saved = client->tasks == 0 && !client->ended && client->behind_bytes == 0;
 		if (saved)
 			forget_at_mdts(client, deadline_ns);
 		rc = saved ? leave(client, deadline_ns) : fail(ETIMEDOUT);
@@ -201,6 +219,8 @@ void client_free(struct client *client)
 {
 	if (client == NULL)
 		return;
+	behind_free_all(client);
+	ahead_free_all(client);
 	unstable_free_all(client);
 	lock_free_all(client);
 	free_nodes(client);
@@ -264,7 +284,7 @@ struct rpc *client_rpc(struct client *client)
 
 uint64_t client_unsaved_bytes(const struct client *client)
 {
-	return client->unstable_bytes + client->small_dirty_bytes;
+	return client->behind_bytes + client->unstable_bytes + client->small_dirty_bytes;
 }
 
 uint64_t client_unstable_bytes(const struct client *client)

@@ -20,6 +20,7 @@ struct client_buf {
 	struct client *client;
 	uint8_t *ptr;       /* page-aligned, CLIENT_BUF_BYTES; headroom before it */
 	uint32_t refs;
+	uint32_t uses;      /* counts how often it was taken */
 };
 
 /* A target of the map, as this mount sees it. */
@@ -129,6 +130,13 @@ struct node {
 	bool small_in_objects;      /* such a task has failed: something may be there, so that it must move before it changes */
 	bool small_moved;           /* it is in the objects, and the MDT has not been told */
 	uint64_t small_moved_seq;   /* then: client.last_seq when all of it was written there */
+	/* data that waits to be written (behind.c) */
+	struct list extents;        /* extent.node_link */
+	uint64_t behind_bytes;      /* in them */
+	uint64_t extents_gone;      /* counts those that are no more */
+	uint32_t extents_stuck;     /* a full disk did not take them */
+	bool flush_held;            /* the file is being cut off: what is stuck stays */
+	struct list aheads;         /* ahead.node_link: blocks that were read ahead (ahead.c) */
 	uint32_t local_opens;       /* files opened without a call */
 	bool removed;               /* its last name may be gone: then the MDT keeps it for us until we say that we forget it */
 	uint64_t told_handle;       /* under which the MDT was told of them; 0: was not */
@@ -136,6 +144,13 @@ struct node {
 	uint64_t written_ns;        /* when the last write ended */
 	struct list_node writing_link; /* client.writing_nodes, while it may write */
 	struct list_node dirty_link;
+	/* access times (atime.c) */
+	bool atime_known;           /* the following are */
+	uint16_t atime_gen;         /* of the newest attributes */
+	int64_t atime_ns;           /* the latest of that generation, the MDT's or our own reads' */
+	uint64_t atime_change;      /* attr.change of the newest attributes */
+	uint64_t atime_raised_ns;   /* when a read of ours last moved it; 0: not since what is known of the attributes was lost */
+	struct list_node atime_link; /* client.atime_nodes, if the MDT is still to be told */
 	uint64_t size_bytes, blocks;
 	bool blocks_guessed;        /* blocks may be too many: the objects are asked when the writing is over */
 	uint32_t size_gen;
@@ -153,6 +168,16 @@ struct node {
 	bool error_told;            /* the last one, to somebody */
 };
 
+/* What was read through an open file, as runs without gaps; zeroed: nothing yet. */
+struct reads {
+	uint64_t run_start, run_end;
+	int64_t stride;         /* from the start of the run before */
+	uint64_t record_len;    /* of the run before */
+	uint32_t hits;          /* runs at equal distances so far */
+	uint32_t window;        /* of a run that goes on: how far ahead it is read */
+	uint64_t ahead_end;     /* up to where that was done */
+};
+
 struct client_file {
 	struct list_node node_link;
 	struct client *client;
@@ -160,6 +185,7 @@ struct client_file {
 	uint64_t handle;
 	uint32_t flags;
 	uint64_t error_seq;         /* node errors up to here were told */
+	struct reads reads;
 	bool lost;                  /* we were evicted: EIO */
 	bool local;                 /* opened without a call, by our lease */
 	bool closed;                /* by client_stop: only memory is left */
@@ -199,6 +225,16 @@ struct client {
 	uint64_t small_dirty_bytes, small_dirty_files; /* of these, what is not saved */
 	struct waitq small_room;    /* writers that wait for less of it */
 	struct waitq publish_wanted; /* the publisher sleeps here */
+	struct map extents;         /* extent.map_node: data that waits to be written */
+	struct list extents_by_age; /* extent.age_link, all */
+	struct list extents_idle, extents_due, extents_stuck; /* extent.queue_link */
+	uint64_t extents_made, behind_bytes;
+	struct list aheads;         /* ahead.age_link: blocks that were read ahead, oldest first */
+	uint32_t ahead_count;
+	uint32_t flushes_running;
+	uint64_t behind_from_ns;    /* until then nothing waits: a disk is full */
+	struct waitq flush_wanted;  /* the flusher sleeps here */
+	struct waitq behind_room;   /* writers that wait for less of it */
 	int64_t mdt_offset_ns;      /* MDT time minus our clock since boot, which nobody sets: our time of day may jump */
 	bool joined, rejoining, refreshing;
 	bool stopping;              /* no new work of applications */
@@ -210,6 +246,7 @@ struct client {
 	struct list opnos;          /* ascending */
 	struct map nodes;
 	struct list dirty_nodes;
+	struct list atime_nodes;    /* node.atime_link, the longest here first */
 	struct map uobjects;
 	struct list uobjects_by_age;
 	uint64_t unstable_bytes, last_seq;
@@ -272,6 +309,8 @@ void session_nap(struct client *client, uint64_t duration_ns);
 void session_end(struct client *client);
 struct cred session_cred(const struct client_op *op);
 int64_t session_mdt_now_ns(const struct client *client);
+/* It was that late at the MDT when it answered, or later: its clock may have been set forward since we last asked. */
+void session_heard_time(struct client *client, int64_t time_ns);
 
 /* ---- serve.c --------------------------------------------------------------------------------------------------- */
 int client_serve(void *ctx, struct rpc_call *call, const void *req, void *rep);
@@ -299,6 +338,8 @@ void node_add_unpublished(const struct node *node, struct attr *attr);
 void node_set_error(struct node *node, int rc);
 /* Is what we know of the size all there is to know? */
 bool node_size_is_ours(const struct node *node);
+/* Its attributes are about to be changed, by us or others: what we know of them is not used. */
+void node_lose_attr(struct node *node);
 void node_clean(struct client *client, struct node *node);
 void node_mark_dirty(struct client *client, struct node *node);
 
@@ -437,12 +478,12 @@ void small_free(struct client *client, struct node *node);
 void small_lose(struct client *client, struct node *node);
 /* data_place is DATA_INLINE, the size is known. Bytes read, 0 behind the end. Does not park. */
 int64_t small_read(const struct node *node, uint64_t offset, uint8_t *ret_data, size_t len);
-/* 1: it is done, in memory. 0: it goes to the objects, where all the data is now. Parks, as a running write. */
+/* 1: it is done, in memory. 0: it goes to the objects, where all the data is now. ERR_not_ready: the lease was lost meanwhile. Parks, as a running write. */
 int small_write(struct client *client, struct client_op *op, struct node *node, uint64_t offset, const uint8_t *data, size_t len);
 /* Before a write, without a lease: until there is room for what is not saved. Parks. */
 int small_reserve(struct client *client, struct client_op *op);
 bool small_is_pressed(const struct client *client);
-/* To the objects with it. Parks, as a running write. */
+/* To the objects with it. Parks, as a running write. ERR_not_ready as above. */
 int small_move(struct client *client, struct client_op *op, struct node *node);
 /* Is there data, or the news that it is in the objects now, that the MDT has not? */
 bool small_owes(const struct node *node);
@@ -454,6 +495,56 @@ uint8_t small_say(struct client *client, const struct node *node, struct arena *
 void small_said(struct client *client, struct node *node, uint8_t said, uint64_t version, int rc);
 /* The file has been cut off, or made longer, to node->size_bytes. */
 void small_truncated(struct client *client, struct node *node);
+
+/* ---- behind.c: data that waits to be written --------------------------------------------------------------------- */
+/* Before a write, without a lease: until there is room for what waits. Parks. */
+int behind_reserve(struct client *client, struct client_op *op, struct node *node);
+/* As a running write; data lies in buf. 1: it waits here. 0: it must go through, and nothing of its range waits here any more. Parks. Errors: called off. */
+int behind_write(struct client *client, struct client_op *op, struct node *node, uint64_t offset, struct client_buf *buf,
+		 const uint8_t *data, size_t len);
+/* What waits, over what read_objects brings to data, if that is needed. */
+struct behind_reader {
+	uint64_t offset;
+	size_t len;
+	uint8_t *data;
+	int64_t (*read_objects)(void *ctx); /* parks; how many bytes: fewer than len at the file's end; errors */
+	void *ctx;
+};
+/* As a running read. As read_objects, whose errors it passes on. Parks. */
+int64_t behind_read(struct client *client, struct client_op *op, struct node *node, const struct behind_reader *reader);
+/* Does something wait? */
+bool behind_has(const struct node *node);
+/* Until what waits now of the file has gone to its objects, is lost, or found no room, as is told at the node. Parks. Errors: called off. */
+int behind_flush(struct client *client, struct client_op *op, struct node *node);
+/* The same, and what the objects got is stable. Errors: called off, or of data that was lost meanwhile. The caller is a user of the node. */
+int behind_save(struct client *client, struct client_op *op, struct node *node);
+/* Until nothing waits; what no disk takes within some seconds is lost. Nothing new is written meanwhile. Errors as behind_save. */
+int behind_empty(struct client *client, struct node *node);
+/* Is there something that found no room? */
+bool behind_is_stuck(const struct node *node);
+/* The file has been cut off to node->size_bytes. Does not park. */
+void behind_truncated(struct node *node);
+int behind_save_all(struct client *client, struct client_op *op);
+void behind_flusher_task(void *arg);
+/* Nobody misses what waits: the file is gone. Does not park. */
+void behind_discard(struct node *node);
+/* We were evicted: nothing of it is written any more. Returns how many bytes. Does not park. */
+uint64_t behind_drop_all(struct client *client);
+/* Files with something that waits, some of them more than once: how many; ret_inos may be NULL. */
+size_t behind_inos(const struct client *client, uint64_t *ret_inos);
+/* Memory only: for client_free. */
+void behind_free_all(struct client *client);
+
+/* ---- ahead.c: data that will be read -------------------------------------------------------------------------------- */
+/* Somebody reads that now: what will he want next? Does not park. */
+void ahead_follow(struct client *client, const struct client_op *op, struct node *node, struct reads *reads, uint64_t offset, uint64_t len);
+/* As a running read. How many bytes, up to the file's end, or 0: not all of it is here. Parks. Errors: called off. */
+int64_t ahead_read(struct client *client, struct client_op *op, struct node *node, uint64_t offset, uint8_t *ret_data, size_t len);
+/* What was read ahead of the range, or at all, is not right any more. Do not park. */
+void ahead_drop(struct node *node, uint64_t offset, uint64_t len);
+void ahead_drop_all(struct node *node);
+/* Memory only: for client_free. */
+void ahead_free_all(struct client *client);
 
 /* ---- data.c ---------------------------------------------------------------------------------------------------- */
 /* Child tasks of one task, which waits for all of them. */
@@ -468,8 +559,42 @@ void fanout_begin(struct fanout *fanout, struct client *client);
 void fanout_spawn(struct fanout *fanout, const char *name, void (*fn)(void *arg), void *arg);
 void fanout_child_done(struct fanout *fanout, int rc);
 int fanout_wait(struct fanout *fanout);
-/* Write to the objects, as unstable data; len fits into one message. Parks, as a running write. */
-int data_write_through(struct client *client, struct client_op *op, struct node *node, uint64_t offset, const uint8_t *data, size_t len);
+/* A range of a file on its way to the objects. */
+struct data_out {
+	uint64_t client_id;     /* as whom: nobody else sends it */
+	struct client_buf *buf; /* holds data; NULL: it is no registered memory, and fits into one message */
+	const uint8_t *data;
+	uint64_t offset;
+	size_t len;             /* CLIENT_BUF_BYTES at most */
+	int64_t mtime_ns;
+};
+/* As unstable data. Parks. */
+int data_write_through(struct client *client, struct client_op *op, struct node *node, const struct data_out *out);
+/* Of a file whose size is ours: into buf at its start. How many bytes. Parks, as a running read by our lease; asks no MDT. */
+int64_t data_read_ahead(struct client *client, struct node *node, uint64_t offset, struct client_buf *buf, size_t len);
+
+/* ---- atime.c ---------------------------------------------------------------------------------------------------- */
+/* The inode has been read for `op`: its atime moves if the mount's rule says so. Does not park. */
+void atime_read(struct client *client, const struct client_op *op, struct node *node);
+/* The same where the kernel does not know that it was; before_ns: node->atime_ns of before. Parks. */
+void atime_copied(struct client *client, const struct client_op *op, struct node *node, int64_t before_ns);
+/* Attributes that came, or are about to be told: the newest atime that is known, there and here. */
+void atime_merge(struct client *client, struct node *node, struct attr *attr);
+/* Would the next read move it? Then the kernel's pages should not answer it. */
+bool atime_is_due(const struct client *client, const struct node *node);
+/* This mount has changed the inode: whoever has it open to read asks us again, if that moves its atime. Parks. */
+void atime_changed(struct client *client, struct node *node);
+/* What a message that goes anyway says of it, by enum size_flags; false: nothing. When it is answered: atime_said. */
+bool atime_say(const struct node *node, uint8_t *ret_flags, int64_t *ret_atime_ns, uint16_t *ret_atime_gen);
+void atime_said(struct node *node, int64_t atime_ns, uint16_t atime_gen);
+bool atime_is_pending(const struct node *node);
+/* The node goes. */
+void atime_forget(struct node *node);
+/* All that the MDT does not know. Parks. */
+int atime_send_all(struct client *client, struct client_op *op);
+void atime_task(void *arg);
+/* Inodes whose atime the MDT is still to be told. */
+size_t atime_count(const struct client *client);
 
 /* ---- vxattr.c -------------------------------------------------------------------------------------------------- */
 bool vxattr_is(struct str name);

@@ -49,9 +49,11 @@ struct transfer {
 	uint64_t offset;
 	size_t len;
 	uint32_t layout_gen;
+	uint64_t client_id;     /* of a write: as whom; who was evicted since has no right to it any more */
 	int64_t mtime_ns;       /* of a write */
 	bool writes;
 	uint64_t short_at;      /* of a read: the lowest file offset past an object's end; UINT64_MAX: none */
+	uint64_t filled;        /* of a write: reads that had filled pages when it was asked for; it may wait for long */
 	bool overtaken;         /* a read: its end was found under another lease than its data; it is made again */
 	struct fanout fanout;
 };
@@ -76,6 +78,8 @@ static int write_piece(struct transfer *transfer, const struct layout_piece *pie
 	uint8_t *data = transfer->data + (piece->file_offset - transfer->offset);
 	uint32_t len = (uint32_t)piece->len;
 	int rc = unstable_reserve(client, transfer->op, len);
+	if (rc == 0 && client->identity.client != transfer->client_id)
+		rc = fail(ERR_evicted);
 	if (rc < 0)
 		return rc;
 	struct obj_write_req req = {
@@ -198,16 +202,18 @@ static int do_transfer(struct transfer *transfer)
 	return fail(EIO);
 }
 
-int data_write_through(struct client *client, struct client_op *op, struct node *node, uint64_t offset, const uint8_t *data, size_t len)
+int data_write_through(struct client *client, struct client_op *op, struct node *node, const struct data_out *out)
 {
 	struct transfer transfer = {
 		.client = client,
 		.op = op,
 		.node = node,
-		.data = (uint8_t *)data, /* only read */
-		.offset = offset,
-		.len = len,
-		.mtime_ns = node->mtime_ns != MTIME_NOT_OURS ? node->mtime_ns : 0,
+		.buf = out->buf,
+		.data = (uint8_t *)out->data, /* only read */
+		.offset = out->offset,
+		.len = out->len,
+		.client_id = out->client_id,
+		.mtime_ns = out->mtime_ns,
 		.writes = true,
 	};
 	return do_transfer(&transfer);
@@ -254,15 +260,14 @@ static int clip_cached(struct transfer *transfer, bool ours_before, uint64_t *si
 	return transfer->short_at < *size_bytes ? do_transfer(transfer) : 0;
 }
 
-static int64_t read_leased(struct transfer *transfer)
+static int64_t read_objects(void *arg)
 {
+	struct transfer *transfer = arg;
 	struct node *node = transfer->node;
 	bool ours = node_size_is_ours(node), known = node->size_known;
 	uint64_t size_bytes = node->size_bytes;
 	uint32_t gen = node->size_gen;
 	uint64_t recalled = node->recalled;
-	if (node->data_place == DATA_INLINE)
-		return small_read(node, transfer->offset, transfer->data, transfer->len);
 	int rc = do_transfer(transfer);
 	if (rc < 0)
 		return rc;
@@ -281,6 +286,30 @@ static int64_t read_leased(struct transfer *transfer)
 	if (transfer->short_at == UINT64_MAX)
 		return (int64_t)transfer->len; /* it was read again, and by now it is full */
 	return size_bytes > transfer->offset ? (int64_t)min_u64(transfer->len, size_bytes - transfer->offset) : 0;
+}
+
+static int64_t read_leased(struct transfer *transfer)
+{
+	struct node *node = transfer->node;
+	if (node->data_place == DATA_INLINE)
+		return small_read(node, transfer->offset, transfer->data, transfer->len);
+	struct behind_reader reader = {transfer->offset, transfer->len, transfer->data, read_objects, transfer};
+	return behind_read(transfer->client, transfer->op, node, &reader);
+}
+
+int64_t data_read_ahead(struct client *client, struct node *node, uint64_t offset, struct client_buf *buf, size_t len)
+{
+	struct client_op op = {.is_admin = true, .fills_pages = true}; /* the latter: no MDT is asked */
+	struct transfer transfer = {
+		.client = client,
+		.op = &op,
+		.node = node,
+		.buf = buf,
+		.data = client_buf_ptr(buf),
+		.offset = offset,
+		.len = len,
+	};
+	return read_leased(&transfer);
 }
 
 int64_t client_read(struct client *client, struct client_op *op, struct client_file *file, uint64_t offset, struct client_buf *buf,
@@ -310,9 +339,14 @@ int64_t client_read(struct client *client, struct client_op *op, struct client_f
 		if (rc < 0)
 			return rc;
 		transfer.overtaken = false;
-		done = read_leased(&transfer);
+		ahead_follow(client, op, file->node, &file->reads, offset, transfer.len);
+		done = ahead_read(client, op, file->node, offset, transfer.data, transfer.len);
+		if (done == 0)
+			done = read_leased(&transfer);
 		if (done >= 0 && file->lost)
 			done = fail(EIO); /* evicted meanwhile */
+		if (done >= 0)
+			atime_read(client, op, file->node);
 		lease_data_leave(client, op, file->node, need);
 	} while (done >= 0 && transfer.overtaken && !op->fills_pages);
 	return done;
@@ -396,6 +430,51 @@ static size_t within_file(const struct client_op *op, const struct node *node, u
 	return offset < node->size_bytes ? (size_t)min_u64(len, node->size_bytes - offset) : 0;
 }
 
+static int write_data(struct transfer *transfer)
+{
+	struct client *client = transfer->client;
+	int rc = small_write(client, transfer->op, transfer->node, transfer->offset, transfer->data, transfer->len);
+	if (rc == 0)
+		rc = behind_write(client, transfer->op, transfer->node, transfer->offset, transfer->buf, transfer->data, transfer->len);
+	if (rc == 0)
+		rc = do_transfer(transfer);
+	return rc < 0 ? rc : 0;
+}
+
+/* Once under a lease. ERR_not_ready: that was lost before anything was done. */
+static int write_once(struct client *client, struct client_op *op, struct client_file *file, struct transfer *transfer, size_t len)
+{
+	struct node *node = file->node;
+	uint64_t asked = transfer->offset; /* of an append: where the kernel took the end to be */
+	int rc = op->from_pages ? 0 : small_reserve(client, op); /* pages are locked: they wait for nothing */
+	if (rc == 0 && !op->from_pages)
+		rc = behind_reserve(client, op, node);
+	if (rc == 0)
+		rc = write_begin(client, op, file, &transfer->offset);
+	if (rc < 0)
+		return rc;
+	uint64_t offset = transfer->offset;
+	size_t kept = within_file(op, node, offset, len);
+	transfer->len = kept;
+	transfer->client_id = client->identity.client;
+	transfer->mtime_ns = session_mdt_now_ns(client);
+	ahead_drop(node, offset, kept);
+	if (offset > INT64_MAX || len > INT64_MAX - offset)
+		rc = fail(EFBIG);
+	else if (kept > 0)
+		rc = write_data(transfer);
+	if (rc == 0 && file->lost)
+		rc = fail(EIO); /* evicted meanwhile: the data went with the rest */
+	if (rc == 0 && kept > 0)
+		node_written(client, node, offset + kept, kept);
+	ahead_drop(node, offset, kept); /* it may have been read ahead before it was written */
+	/* The kernel has dropped the pages of the range that it asked for before it sent this: what was read since may be from before. */
+	if (!op->from_pages && (offset != asked || node->reads_filled != transfer->filled || node->reads_filling > 0))
+		lease_drop_own_pages(client, node, offset, len);
+	write_end(client, op, file);
+	return rc;
+}
+
 int64_t client_write(struct client *client, struct client_op *op, struct client_file *file, uint64_t offset, struct client_buf *buf,
 		     const uint8_t *data, size_t len)
 {
@@ -407,40 +486,19 @@ int64_t client_write(struct client *client, struct client_op *op, struct client_
 		return 0;
 	if (len > CLIENT_BUF_BYTES)
 		return fail(EINVAL);
-	uint64_t asked = offset; /* of an append: where the kernel took the end to be */
-	uint64_t filled = file->node->reads_filled; /* by now: the write may wait for long, and reads fill pages meanwhile */
-	int rc = op->from_pages ? 0 : small_reserve(client, op); /* pages are locked: they wait for nothing */
-	if (rc == 0)
-		rc = write_begin(client, op, file, &offset);
-	if (rc < 0)
-		return rc;
-	size_t kept = within_file(op, file->node, offset, len);
 	struct transfer transfer = {
 		.client = client,
 		.op = op,
 		.node = file->node,
 		.buf = buf,
 		.data = client->slab + (data - client->slab),
-		.offset = offset,
-		.len = kept,
-		.mtime_ns = session_mdt_now_ns(client),
 		.writes = true,
+		.filled = file->node->reads_filled,
 	};
-	if (offset > INT64_MAX || len > INT64_MAX - offset)
-		rc = fail(EFBIG);
-	else
-		rc = kept > 0 ? small_write(client, op, file->node, offset, data, kept) : 1;
-	if (rc == 0)
-		rc = do_transfer(&transfer);
-	else if (rc > 0)
-		rc = 0;
-	if (rc == 0 && file->lost)
-		rc = fail(EIO); /* evicted meanwhile: the data went with the rest */
-	if (rc == 0 && kept > 0)
-		node_written(client, file->node, offset + kept, kept);
-	/* The kernel has dropped the pages of the range that it asked for before it sent this: what was read since may be from before. */
-	if (!op->from_pages && (offset != asked || file->node->reads_filled != filled || file->node->reads_filling > 0))
-		lease_drop_own_pages(client, file->node, offset, len);
-	write_end(client, op, file);
+	int rc;
+	do {
+		transfer.offset = offset;
+		rc = write_once(client, op, file, &transfer, len);
+	} while (rc == -ERR_not_ready);
 	return rc < 0 ? rc : (int64_t)len;
 }

@@ -16,7 +16,8 @@ struct ino client_file_ino(const struct client_file *file)
 
 bool client_file_keeps_cache(const struct client_file *file)
 {
-	return lease_caches(file->node->lease.data_mode) && !file->node->giving && lease_is_live(file->client);
+	return lease_caches(file->node->lease.data_mode) && !file->node->giving && lease_is_live(file->client) &&
+	       !atime_is_due(file->client, file->node);
 }
 
 uint32_t client_file_flags(const struct client_file *file)
@@ -325,6 +326,8 @@ static void close_start(struct client *client, struct client_file *file)
 	list_remove(&file->node_link);
 	if (file->flags & OPEN_WRITE)
 		node->writers--;
+	if (list_is_empty(&node->files))
+		ahead_drop_all(node);
 	if (file->local) {
 		close_local(client, node);
 		return;
@@ -386,9 +389,13 @@ int client_flush(struct client *client, struct client_op *op, struct client_file
 
 static int save(struct client *client, struct client_op *op, struct ino ino)
 {
-	int rc = unstable_commit_ino(client, op, ino);
 	struct node *node = node_find(client, ino);
-	int published = node != NULL && node->dirty ? attr_publish(client, op, node) : 0;
+	if (node == NULL)
+		return unstable_commit_ino(client, op, ino);
+	node->users++;
+	int rc = behind_save(client, op, node);
+	int published = node->dirty ? attr_publish(client, op, node) : 0;
+	node_put(client, node);
 	return rc < 0 ? rc : published;
 }
 
@@ -408,7 +415,8 @@ int client_fsync_ino(struct client *client, struct client_op *op, struct ino ino
 
 int client_syncfs(struct client *client, struct client_op *op)
 {
-	int rc = unstable_commit_all(client, op);
-	int published = attr_publish_all(client, op);
-	return rc < 0 ? rc : published;
+	int rc = behind_save_all(client, op);
+	int published = attr_publish_all(client, op), told = atime_send_all(client, op);
+	rc = rc < 0 ? rc : published;
+	return rc < 0 ? rc : told;
 }

@@ -249,7 +249,8 @@ struct settle {
 static bool can_settle(const struct client *client, const struct node *node)
 {
 	bool used = node->writers > 0 || node->writers_opening > 0 || node->writes_running > 0 || node->giving || node->getting;
-	return lease_writes(node->lease.data_mode) && !used && node->written_ns + SETTLE_AGE_NS <= env_now_ns(client->env);
+	return lease_writes(node->lease.data_mode) && !used && !behind_is_stuck(node) &&
+	       node->written_ns + SETTLE_AGE_NS <= env_now_ns(client->env);
 }
 
 /* From here on nothing is written until a new lease comes; whoever wants to write waits for the answer's place in line at the MDT. */
@@ -258,7 +259,7 @@ static void settle_task(void *arg)
 	struct settle *settle = arg;
 	struct client *client = settle->client;
 	struct node *node = settle->node;
-	int rc = unstable_commit_ino(client, NULL, node->ino); /* an error is told at fsync and close; what is lost is lost */
+	int rc = behind_save(client, NULL, node); /* an error is told at fsync and close; what is lost is lost */
 	(void)rc;
 	if (can_settle(client, node))
 		(void)attr_end_write(client, node); /* else later */

@@ -152,6 +152,13 @@ struct cred session_cred(const struct client_op *op)
 	return (struct cred){.uid = op->uid, .gid = op->gid};
 }
 
+void session_heard_time(struct client *client, int64_t time_ns)
+{
+	int64_t ahead_ns = time_ns - session_mdt_now_ns(client);
+	if (ahead_ns > 0)
+		client->mdt_offset_ns += ahead_ns;
+}
+
 int64_t session_mdt_now_ns(const struct client *client)
 {
 	return (int64_t)env_now_ns(client->env) + client->mdt_offset_ns;
@@ -532,6 +539,7 @@ void session_evicted(struct client *client)
 	log_line(client->conf.log, LOG_LEVEL_ERROR, "session",
 		 "client=%" PRIu64 " lost_bytes=%" PRIu64 " did=\"was evicted: open files give EIO, unsaved data is lost\"",
 		 client->identity.client, client_unsaved_bytes(client));
+	client->counters.lost_bytes += behind_drop_all(client);
 	unstable_drop_all(client);
 	lose_files(client);
 	lock_lose_all(client);
@@ -586,10 +594,12 @@ static void renew_task(void *arg)
 
 void session_start_tasks(struct client *client)
 {
-	client->daemons += 5;
+	client->daemons += 6;
 	task_spawn(client_loop(client), "renew", renew_task, client);
 	task_spawn(client_loop(client), "publisher", attr_publisher_task, client);
+	task_spawn(client_loop(client), "flusher", behind_flusher_task, client);
 	task_spawn(client_loop(client), "committer", unstable_committer_task, client);
 	task_spawn(client_loop(client), "settler", lease_settler_task, client);
 	task_spawn(client_loop(client), "returner", lease_returner_task, client);
+	task_spawn(client_loop(client), "atimes", atime_task, client);
 }

@@ -133,7 +133,7 @@ bool small_lend(struct client *client, struct node *node, uint8_t has_data, stru
 void small_lease_lost(struct client *client, struct node *node)
 {
 	node->data_place = DATA_PLACE_UNKNOWN;
-	if (!node->small_dirty)
+	if (!node->small_dirty && !node->small_moving)
 		forget_data(client, node);
 }
 
@@ -152,7 +152,7 @@ void small_lose(struct client *client, struct node *node)
 	client->counters.lost_bytes += node->small_len;
 	log_line(client->conf.log, LOG_LEVEL_ERROR, "small", "ino=%" PRIx64 " bytes=%u did=\"lost: the next fsync or close tells\"", node->ino.v,
 		 node->small_len);
-	if (node->data_place == DATA_PLACE_UNKNOWN)
+	if (node->data_place == DATA_PLACE_UNKNOWN && !node->small_moving)
 		forget_data(client, node);
 }
 
@@ -209,6 +209,8 @@ int small_write(struct client *client, struct client_op *op, struct node *node, 
 		rc = session_wait(client, op, &node->changed);
 	if (rc < 0)
 		return rc;
+	if (!lease_writes(node->lease.data_mode))
+		return fail(ERR_not_ready);
 	if (node->data_place != DATA_INLINE || node->lease.data_mode != LEASE_PW)
 		return 0;
 	if (offset + len <= SMALL_BYTES_MAX && !node->small_in_objects) {
@@ -229,12 +231,24 @@ int small_move(struct client *client, struct client_op *op, struct node *node)
 		return rc;
 	node->small_moving = true;
 	node->users++;
+	struct data_out out = {
+		.client_id = client->identity.client,
+		.mtime_ns = node->mtime_ns != MTIME_NOT_OURS ? node->mtime_ns : 0,
+	};
 	for (uint32_t at = 0; at < node->small_len && rc == 0; at += MOVE_STEP_BYTES) {
 		node->small_in_objects = true; /* part of it, if this fails: there is no way back */
-		rc = data_write_through(client, op, node, at, node->small + at, (size_t)min_u64(MOVE_STEP_BYTES, node->small_len - at));
+		out.data = node->small + at;
+		out.offset = at;
+		out.len = (size_t)min_u64(MOVE_STEP_BYTES, node->small_len - at);
+		rc = data_write_through(client, op, node, &out);
 	}
 	node->small_moving = false;
-	if (rc == 0) {
+	if (node->data_place == DATA_PLACE_UNKNOWN) {
+		/* The lease was lost meanwhile: it lives where it did, and what was not told is told as always. */
+		rc = rc < 0 ? rc : fail(ERR_not_ready);
+		if (!node->small_dirty)
+			forget_data(client, node);
+	} else if (rc == 0) {
 		node->data_place = DATA_AT_OBJECTS;
 		node->small_in_objects = false;
 		set_dirty(client, node, false);
@@ -283,7 +297,7 @@ void small_said(struct client *client, struct node *node, uint8_t said, uint64_t
 		return;
 	}
 	set_dirty(client, node, false);
-	if (node->data_place == DATA_PLACE_UNKNOWN)
+	if (node->data_place == DATA_PLACE_UNKNOWN && !node->small_moving)
 		forget_data(client, node);
 }
 

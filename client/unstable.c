@@ -477,8 +477,8 @@ static int compare_u64(const void *a, const void *b)
 
 uint32_t unstable_files(const struct client *client, uint64_t *ret_inos, size_t max)
 {
-	CLEANUP(free_p) uint64_t *inos = mem_alloc((client->uobjects.count + 1) * sizeof(inos[0]));
-	size_t objects = 0;
+	CLEANUP(free_p) uint64_t *inos = mem_alloc((client->uobjects.count + behind_inos(client, NULL) + 1) * sizeof(inos[0]));
+	size_t objects = behind_inos(client, inos);
 	list_for_each(at, &client->uobjects_by_age)
 		inos[objects++] = CONTAINER_OF(at, struct uobject, age_link)->ino.v;
 	qsort(inos, objects, sizeof(inos[0]), compare_u64); /* the stripes of one file side by side */

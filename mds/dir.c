@@ -193,7 +193,11 @@ void inode_destroy(struct operation *op, struct inode *inode)
 bool inode_is_used(const struct mds *mds, const struct inode *inode)
 {
 	const struct file_state *file = file_find(&mds->sessions, inode->ino);
-	return file != NULL && (!list_is_empty(&file->opens) || (!S_ISREG(inode->mode) && !list_is_empty(&file->holds)));
+	if (file == NULL)
+		return false;
+	/* Who may write has data that is not written yet, or may be lost by its OST and sent again: it must not come after the purge. */
+	const struct list *referring = S_ISREG(inode->mode) ? &file->marks : &file->holds;
+	return !list_is_empty(&file->opens) || !list_is_empty(referring);
 }
 
 void inode_orphan(struct operation *op, const struct inode *inode)
@@ -221,4 +225,6 @@ void inode_drop_link(struct operation *op, struct inode *inode, uint32_t links)
 	}
 	inode_orphan(op, inode);
 	op_save(op, inode);
+	if (!file_is_open(&op->mds->sessions, inode->ino))
+		orphan_look(op->mds, inode->ino);
 }

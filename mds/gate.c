@@ -33,7 +33,7 @@ void gates_fini(struct gates *gates)
 	map_fini(&gates->map);
 }
 
-static struct gate *find(struct gates *gates, struct ino ino)
+static struct gate *find(const struct gates *gates, struct ino ino)
 {
 	struct map_node *node = map_first(&gates->map, map_hash_u64(ino.v));
 	return node != NULL ? CONTAINER_OF(node, struct gate, node) : NULL; /* the hash of distinct u64 is distinct */
@@ -94,6 +94,12 @@ int gate_take(struct gates *gates, struct ino ino, enum gate_mode mode, uint64_t
 	list_remove(&waiter.link);
 	settle(gates, gate); /* those behind us may have waited for us only */
 	return fail(ERR_busy);
+}
+
+bool gate_is_exclusive(const struct gates *gates, struct ino ino)
+{
+	const struct gate *gate = find(gates, ino);
+	return gate != NULL && gate->exclusive;
 }
 
 void gate_drop(struct gates *gates, struct ino ino, enum gate_mode mode)

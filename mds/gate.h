@@ -17,6 +17,8 @@ void gates_init(struct gates *gates, struct loop *loop);
 void gates_fini(struct gates *gates);
 /* Parks until the gate is ours: 0, or -ERR_busy when the deadline came first (UINT64_MAX: none). */
 int gate_take(struct gates *gates, struct ino ino, enum gate_mode mode, uint64_t deadline_ns);
+/* Whether somebody has it for himself now. Does not park. */
+bool gate_is_exclusive(const struct gates *gates, struct ino ino);
 void gate_drop(struct gates *gates, struct ino ino, enum gate_mode mode);
 
 #endif

@@ -20,6 +20,7 @@ struct attr inode_attr(struct mds *mds, const struct inode *inode, uint64_t clie
 		.size_bytes = inode->size_bytes,
 		.blocks = inode->blocks,
 		.atime_ns = inode->atime_ns,
+		.atime_gen = inode->atime_gen,
 		.mtime_ns = inode->mtime_ns,
 		.ctime_ns = inode->ctime_ns,
 		.btime_ns = inode->btime_ns,
@@ -282,4 +283,12 @@ int inode_publish(struct operation *op, struct inode *inode, uint32_t size_gen, 
 	}
 	*ret_changed = changed;
 	return 0;
+}
+
+bool inode_raise_atime(struct inode *inode, int64_t atime_ns, uint16_t atime_gen)
+{
+	if (atime_gen != inode->atime_gen || atime_ns <= inode->atime_ns)
+		return false;
+	inode->atime_ns = atime_ns;
+	return true;
 }

@@ -85,9 +85,11 @@ struct lease lease_grant(struct operation *op, const struct inode *inode, bool d
 	struct mds *mds = op->mds;
 	if (op->session == NULL || op->session->dead || mds->identity.state != TARGET_UP)
 		return (struct lease){0};
-	bool attr = !is_marked_by_others(op, inode->ino) && !is_hot(mds, inode->ino);
 	dir = dir && !is_hot(mds, inode->ino);
 	struct hold *hold = hold_find(file_find(&mds->sessions, inode->ino), op->client);
+	/* Who may write alone is asked for that anyhow before others get at the data: its attributes cost no recall of their own. */
+	bool writes_alone = data == LEASE_PW || (hold != NULL && hold->data == LEASE_PW);
+	bool attr = !is_marked_by_others(op, inode->ino) && (writes_alone || !is_hot(mds, inode->ino));
 	if (hold == NULL && !attr && !dir && data == LEASE_NONE && S_ISREG(inode->mode))
 		return (struct lease){0};
 	if (hold == NULL)
@@ -122,6 +124,11 @@ struct lease_change lease_change_removal(const struct inode *inode)
 {
 	bool is_dir = S_ISDIR(inode->mode), is_last = is_dir || inode->nlink == 1;
 	return (struct lease_change){.attr = true, .dir = is_dir, .data_keep = LEASE_PW, .last_name = is_last && !S_ISREG(inode->mode)};
+}
+
+struct lease_change lease_change_nameless(const struct inode *inode)
+{
+	return (struct lease_change){.data_keep = S_ISREG(inode->mode) ? LEASE_NONE : LEASE_PW, .last_name = true};
 }
 
 static void hold_drop(struct mds *mds, struct hold *hold)
@@ -247,6 +254,12 @@ static void take_size(struct operation *op, struct inode *inode, const struct ho
 		op_save(op, inode);
 }
 
+static void take_atime(struct operation *op, struct inode *inode, const struct lease_recall_rep *rep)
+{
+	if ((rep->flags & SIZE_ATIME) != 0 && inode_raise_atime(inode, rep->atime_ns, rep->atime_gen))
+		op_save(op, inode);
+}
+
 static void take_answer(struct operation *op, struct inode *inode, const struct lease_change *change, struct recall_one *one)
 {
 	struct mds *mds = op->mds;
@@ -254,12 +267,13 @@ static void take_answer(struct operation *op, struct inode *inode, const struct 
 	if (!one->answered || hold == NULL)
 		return;
 	take_size(op, inode, hold, &one->rep);
+	take_atime(op, inode, &one->rep);
 	uint8_t left = lease_kept(hold->data, change->data_keep);
 	if (goes_past_inline(inode, left))
 		left = LEASE_NONE; /* which is what the client made of it */
 	if (lease_writes(hold->data) && !lease_writes(left)) {
 		op_erase(op, key_writer(inode->ino, one->client));
-		mark_remove(&mds->sessions, inode->ino, one->client);
+		mark_end(mds, inode->ino, one->client);
 	}
 	if (one->rep.handle != 0)
 		(void)open_add(&mds->sessions, hold->session, one->rep.handle, inode->ino, OPEN_READ); /* closed by its handle */
@@ -362,6 +376,8 @@ int lease_attr(struct operation *op, const struct inode *inode, struct attr *ret
 			return rc;
 		*ret_attr = inode_attr(op->mds, inode, op->client);
 		bool has_size = (rep.flags & SIZE_VALID) != 0;
+		if ((rep.flags & SIZE_ATIME) != 0 && rep.atime_gen == ret_attr->atime_gen && rep.atime_ns > ret_attr->atime_ns)
+			ret_attr->atime_ns = rep.atime_ns;
 		if (rc == 0 || (has_size && rep.size_gen != ret_attr->size_gen))
 			return 0;
 		/* Whoever writes alone has said how long the file is, or that we know it. Objects may have more by now: a write whose answer is still on its

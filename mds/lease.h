@@ -35,10 +35,9 @@ struct hold {
 struct lease_change {
 	bool attr, dir;    /* attributes, entries */
 	uint8_t data_keep; /* enum lease_mode that others may keep; LEASE_PW: their data leases are not touched */
-	bool last_name;    /* every holder says whether it still refers to the inode; of what is no file */
+	bool last_name;    /* every holder says whether it still refers to the inode; of a file: nobody reads it any more */
 };
 #define LEASE_CHANGE_ATTR    ((struct lease_change){.attr = true, .data_keep = LEASE_PW})
-#define LEASE_CHANGE_NAMELESS ((struct lease_change){.data_keep = LEASE_PW, .last_name = true})
 #define LEASE_CHANGE_ENTRIES ((struct lease_change){.attr = true, .dir = true, .data_keep = LEASE_PW})
 
 /* Get back from all others what stands in the way. What they had written is stable then, and its size taken over into `inode` and its record.
@@ -49,6 +48,8 @@ int lease_recall(struct operation *op, struct inode *inode, struct lease_change 
 struct lease lease_grant(struct operation *op, const struct inode *inode, bool dir, uint8_t data);
 /* Is there anything of others that a grant of `data` would have to recall first? */
 bool lease_is_free(const struct operation *op, struct ino ino, uint8_t data);
+/* It has no name any more, and is not open. */
+struct lease_change lease_change_nameless(const struct inode *inode);
 /* The inode loses one of its names. */
 struct lease_change lease_change_removal(const struct inode *inode);
 /* The strongest data lease that another client holds. */

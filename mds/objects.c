@@ -274,7 +274,7 @@ static int resolve_once(struct operation *op, struct ino ino, uint64_t client)
 	if (mutate < 0)
 		return mutate;
 	op_erase(op, key_writer(ino, client));
-	mark_remove(&mds->sessions, ino, client);
+	mark_end(mds, ino, client);
 	bool changed = false;
 	if (rc == 0 && (inode->flags & INODE_INLINE) == 0)
 		rc = inode_publish(op, inode, inode->size_gen, sum.size_bytes, sum.mtime_ns, sum.allocated_bytes / BLOCK_BYTES, &changed);

@@ -157,6 +157,7 @@ int op_inode(struct operation *op, struct ino ino, struct inode **ret_inode)
 	rc = decode(op, rec, &loaded->inode);
 	if (rc < 0)
 		return rc;
+	op->seen = max_u64(op->seen, rec->batch); /* it may have changed while its lists were loaded */
 	loaded->inode.rec = rec;
 	loaded->next = op->inodes;
 	op->inodes = loaded;

@@ -230,7 +230,7 @@ static int orphan_look_once(struct operation *op, struct ino ino)
 		return rc;
 	/* Those that only refer to it are asked whether they still do: grants that they have not heard of they cannot return. */
 	if (!file_is_open(&mds->sessions, ino) && inode_is_used(mds, inode))
-		rc = lease_recall(op, inode, LEASE_CHANGE_NAMELESS);
+		rc = lease_recall(op, inode, lease_change_nameless(inode));
 	if (rc == 0)
 		rc = op_mutate(op);
 	if (rc < 0)
@@ -281,6 +281,15 @@ void orphan_look(struct mds *mds, struct ino ino)
 }
 
 /* ---- grace ---------------------------------------------------------------------------------------------------- */
+
+void mark_end(struct mds *mds, struct ino ino, uint64_t client)
+{
+	const struct file_state *file = file_find(&mds->sessions, ino);
+	bool orphan = file != NULL && file->orphan;
+	mark_remove(&mds->sessions, ino, client);
+	if (orphan)
+		orphan_look(mds, ino);
+}
 
 static int visit_orphan(struct mds *mds, const struct key_parts *parts, struct blob value)
 {

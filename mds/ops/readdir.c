@@ -24,6 +24,21 @@ struct listing {
 	bool full;
 };
 
+/* Attributes and their lease, without the inode's gate: only while nobody has it who may be recalling leases, and would not know of this one. What
+ * somebody else is writing is asked for one by one. Parks before it looks. */
+static void add_attr(struct operation *op, struct ino ino, struct dirent_row *row)
+{
+	struct loaded *before = op->inodes;
+	struct inode *inode = NULL;
+	if (op_inode(op, ino, &inode) == 0 && !gate_is_exclusive(&op->mds->gates, ino) && !lease_size_is_elsewhere(op, ino)) {
+		row->has_attr = 1;
+		row->attr = inode_attr(op->mds, inode, op->client);
+		struct lease lease = lease_grant(op, inode, false, LEASE_NONE);
+		row->lease = lease.attr_mode != LEASE_NONE ? lease.number : 0;
+	}
+	op->inodes = before; /* it may have another name here, and change until then */
+}
+
 /* Entries of one bucket behind the cookie. False: the reply is full. */
 static int list_bucket(struct listing *listing, const struct kv_pair *pair, struct bucket *bucket)
 {
@@ -48,14 +63,8 @@ static int list_bucket(struct listing *listing, const struct kv_pair *pair, stru
 			listing->full = true;
 			return 0;
 		}
-		struct inode *inode = NULL;
-		/* What somebody else is writing is asked for one by one. */
-		if (listing->req->plus && op_inode(op, dentry->ino, &inode) == 0 && !lease_size_is_elsewhere(op, dentry->ino)) {
-			row.has_attr = 1;
-			row.attr = inode_attr(op->mds, inode, op->client);
-			struct lease lease = lease_grant(op, inode, false, LEASE_NONE);
-			row.lease = lease.attr_mode != LEASE_NONE ? lease.number : 0;
-		}
+		if (listing->req->plus)
+			add_attr(op, dentry->ino, &row);
 		dirent_row_put(&listing->out, &row);
 	}
 	return 0;

@@ -162,8 +162,11 @@ int mds_op_close(struct operation *op, const struct close_req *req, struct close
 		op_erase(op, key_of(TABLE_orphan, req->ino));
 		inode_destroy(op, inode);
 		op->mds->counters.orphans_purged++;
-	} else if (changed) {
-		op_save(op, inode);
+		return 0;
 	}
+	if (inode->nlink == 0 && !file_is_open(sessions, req->ino))
+		orphan_look(op->mds, req->ino);
+	if (changed)
+		op_save(op, inode);
 	return 0;
 }

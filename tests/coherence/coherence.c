@@ -19,6 +19,8 @@ static struct noted {
 } history[HISTORY];
 static uint64_t noted;
 static time_t last_progress;
+static unsigned last_view;
+static uint64_t handed_over;
 
 static uint64_t number_of(const char *text)
 {
@@ -34,7 +36,7 @@ static uint64_t number_of(const char *text)
 
 void options_parse(struct options *options, int argc, char **argv)
 {
-	*options = (struct options){.seed = 1, .ops = 10000};
+	*options = (struct options){.seed = 1, .ops = 10000, .turn = 1};
 	bool wrong = false;
 	for (int i = 1; i < argc && !wrong; i++) {
 		bool more = i + 1 < argc;
@@ -44,6 +46,10 @@ void options_parse(struct options *options, int argc, char **argv)
 			options->ops = number_of(argv[++i]);
 		else if (strcmp(argv[i], "--seconds") == 0 && more)
 			options->seconds = number_of(argv[++i]);
+		else if (strcmp(argv[i], "--turn") == 0 && more)
+			options->turn = number_of(argv[++i]);
+		else if (strcmp(argv[i], "--bytes") == 0 && more)
+			options->bytes = number_of(argv[++i]);
 		else if (strcmp(argv[i], "--no-mmap") == 0)
 			options->no_mmap = true;
 		else if (strcmp(argv[i], "--progress") == 0)
@@ -53,8 +59,8 @@ void options_parse(struct options *options, int argc, char **argv)
 		else
 			options->paths[options->path_count++] = argv[i];
 	}
-	if (wrong || options->path_count < 2) {
-		(void)fprintf(stderr, "usage: %s PATH PATH... [--seed N] [--ops N] [--seconds N] [--no-mmap] [--progress]\n", argv[0]);
+	if (wrong || options->path_count < 2 || options->turn == 0) {
+		(void)fprintf(stderr, "usage: %s PATH PATH... [--seed N] [--ops N] [--seconds N] [--turn N] [--bytes N] [--no-mmap] [--progress]\n", argv[0]);
 		exit(2);
 	}
 	rng_state = seed_given = options->seed;
@@ -71,7 +77,7 @@ bool next_op(const struct options *options)
 	if (options->progress && current_op % 256 == 0 && time(NULL) - last_progress >= 60) {
 		last_progress = time(NULL);
 		long seconds = (long)(last_progress - started);
-		printf("%llu operations in %ld s\n", (unsigned long long)current_op, seconds);
+		printf("%llu operations, %llu hand-overs in %ld s\n", (unsigned long long)current_op, (unsigned long long)handed_over, seconds);
 		(void)fflush(stdout);
 	}
 	return true;
@@ -80,6 +86,25 @@ bool next_op(const struct options *options)
 uint64_t op_number(void)
 {
 	return current_op;
+}
+
+uint64_t draw_turn(const struct options *options)
+{
+	if (options->turn == 1 || one_in(6))
+		return 1;
+	uint64_t most = one_in(2) ? options->turn : (options->turn + 9) / 10;
+	return 1 + draw((unsigned)most);
+}
+
+void acts(unsigned view)
+{
+	handed_over += view != last_view;
+	last_view = view;
+}
+
+uint64_t handovers(void)
+{
+	return handed_over;
 }
 
 uint64_t draw64(void) // splitmix64

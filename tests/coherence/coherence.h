@@ -16,6 +16,8 @@ struct options {
 	uint64_t seed;
 	uint64_t ops;
 	uint64_t seconds; // 0: as long as ops take
+	uint64_t turn; // operations of one mount before the next takes over: at most
+	uint64_t bytes; // the most that a file has; 0: as the tester likes
 	bool no_mmap;
 	bool progress; // a line each minute
 };
@@ -26,6 +28,12 @@ void options_parse(struct options *options, int argc, char **argv);
 // True while another operation is due; counts it.
 bool next_op(const struct options *options);
 uint64_t op_number(void);
+
+// How many operations the next turn has: 1 to options.turn, often 1, more often few than many.
+uint64_t draw_turn(const struct options *options);
+// The view does something. What one does after another has is a hand-over.
+void acts(unsigned view);
+uint64_t handovers(void);
 
 uint64_t draw64(void);
 // In [0, below).

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// One file through several mounts, taking turns: mounts_fsx FILE FILE... [--seed N] [--ops N] [--seconds N] [--no-mmap] [--progress]. The paths name one
-// file. A shadow in memory says what every mount must see the moment a call has returned on another. Mappings stay up between turns: a read
-// mapping made long ago must show what another mount has written since; only how far the file goes its kernel must have been told.
-// Exit: 0 the same, 1 a difference (seed, last operations, what differs), 2 usage.
+// One file through several mounts, taking turns: mounts_fsx FILE FILE... [--seed N] [--ops N] [--seconds N] [--turn N] [--bytes N] [--no-mmap]
+// [--progress]. The paths name one file. A turn is up to --turn operations [1: each is a hand-over] by one mount; then another looks, and the next
+// turn begins. A shadow in memory says what every mount must see the moment a call has returned on another. Mappings stay up between turns: a read
+// mapping made long ago must show what another mount has written since, also through a mapping and never synced; only how far the file goes its
+// kernel must have been told. Exit: 0 the same, 1 a difference (seed, last operations, what differs), 2 usage.
 #include "tests/coherence/coherence.h"
 
 #include <errno.h>
@@ -15,11 +16,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FILE_MAX = 4 * 1024 * 1024, IO_MAX = 1024 * 1024, BLOCK = 4096 };
+enum { FILE_MAX = 4 * 1024 * 1024, BLOCK = 4096 };
 
 struct view {
 	int fd;
 	int append_fd;
+	int read_fd; // its kernel keeps pages for it
 	int direct_fd; // -1: the file system has no O_DIRECT
 	unsigned char *map; // of FILE_MAX bytes, shared; NULL: none
 	size_t known; // its kernel knows that the file goes at least as far, or went and was cut and grew by others since: then less
@@ -31,10 +33,11 @@ static const char *const refusable_names[REFUSABLE] = {"punch hole", "zero range
 static struct options opt;
 static struct view views[VIEWS_MAX];
 static unsigned char shadow[FILE_MAX];
-static uint64_t written_by[FILE_MAX]; // the operation that gave a byte its value
+static uint32_t written_by[FILE_MAX]; // the operation that gave a byte its value
 static size_t shadow_size;
 static unsigned char buffer[FILE_MAX] __attribute__((aligned(4096)));
 static bool refused[REFUSABLE];
+static size_t file_max, io_max; // <= FILE_MAX
 static sigjmp_buf bus_jump;
 
 static void on_bus(int number)
@@ -73,6 +76,9 @@ static void open_view(unsigned v)
 	views[v].append_fd = open(opt.paths[v], O_WRONLY | O_APPEND | O_CLOEXEC);
 	if (views[v].append_fd < 0)
 		differs("mount %u: open %s to append: %s", v, opt.paths[v], strerror(errno));
+	views[v].read_fd = open(opt.paths[v], O_RDONLY | O_CLOEXEC);
+	if (views[v].read_fd < 0)
+		differs("mount %u: open %s to read: %s", v, opt.paths[v], strerror(errno));
 	views[v].direct_fd = open(opt.paths[v], O_RDWR | O_DIRECT | O_CLOEXEC);
 	if (views[v].direct_fd < 0 && errno != EINVAL)
 		differs("mount %u: open %s with O_DIRECT: %s", v, opt.paths[v], strerror(errno));
@@ -80,7 +86,8 @@ static void open_view(unsigned v)
 
 static void close_view(unsigned v)
 {
-	if (close(views[v].fd) != 0 || close(views[v].append_fd) != 0 || (views[v].direct_fd >= 0 && close(views[v].direct_fd) != 0))
+	if (close(views[v].fd) != 0 || close(views[v].append_fd) != 0 || close(views[v].read_fd) != 0 ||
+	    (views[v].direct_fd >= 0 && close(views[v].direct_fd) != 0))
 		differs("mount %u: close: %s", v, strerror(errno));
 }
 
@@ -102,14 +109,15 @@ static void compare(unsigned v, const char *how, const unsigned char *got, size_
 	}
 	differs_at(at + first,
 		   "mount %u, %s of %zu+%zu (file of %zu): %zu bytes wrong between %zu and %zu (%zu of them zero); at %zu 0x%02x, must be "
-		   "0x%02x as operation %llu left it",
+		   "0x%02x as operation %lu left it",
 		   v, how, at, length, shadow_size, wrong, at + first, at + last, zeros, at + first, got[first], shadow[at + first],
-		   (unsigned long long)written_by[at + first]);
+		   (unsigned long)written_by[at + first]);
 }
 
 static void check_size(unsigned v)
 {
 	struct stat st;
+	acts(v);
 	bool by_path = one_in(3);
 	if ((by_path ? stat(opt.paths[v], &st) : fstat(views[v].fd, &st)) != 0)
 		differs("mount %u: stat: %s", v, strerror(errno));
@@ -127,20 +135,22 @@ static void make_known(unsigned v, size_t end)
 
 static void check_read(unsigned v, size_t at, size_t length)
 {
-	bool direct = views[v].direct_fd >= 0 && one_in(4);
-	if (direct) {
+	static const char *const hows[] = {"read", "cached read", "direct read"};
+	acts(v);
+	unsigned how = one_in(4) && views[v].direct_fd >= 0 ? 2 : draw(2);
+	if (how == 2) {
 		at = at / BLOCK * BLOCK;
 		length = (length + BLOCK - 1) / BLOCK * BLOCK;
 	}
-	note("m%u pread %zu+%zu%s", v, at, length, direct ? " direct" : "");
-	ssize_t got = pread(direct ? views[v].direct_fd : views[v].fd, buffer, length, (off_t)at);
+	note("m%u %s %zu+%zu", v, hows[how], at, length);
+	ssize_t got = pread(how == 2 ? views[v].direct_fd : how == 1 ? views[v].read_fd : views[v].fd, buffer, length, (off_t)at);
 	note_result(got);
 	size_t due = at >= shadow_size ? 0 : least(length, shadow_size - at);
 	if (got < 0)
-		differs("mount %u: pread: %s", v, strerror(errno));
+		differs("mount %u: %s: %s", v, hows[how], strerror(errno));
 	if ((size_t)got != due)
-		differs("mount %u: pread of %zu+%zu gave %zd bytes, must give %zu (file of %zu)", v, at, length, got, due, shadow_size);
-	compare(v, direct ? "direct read" : "read", buffer, at, due);
+		differs("mount %u: %s of %zu+%zu gave %zd bytes, must give %zu (file of %zu)", v, hows[how], at, length, got, due, shadow_size);
+	compare(v, hows[how], buffer, at, due);
 }
 
 static void map_view(unsigned v)
@@ -178,7 +188,7 @@ static void set_size(unsigned v, size_t size)
 {
 	for (size_t i = shadow_size; i < size; i++) {
 		shadow[i] = 0;
-		written_by[i] = op_number();
+		written_by[i] = (uint32_t)op_number();
 	}
 	for (unsigned other = 0; other < opt.path_count; other++)
 		views[other].known = least(views[other].known, size); // whoever met the end meanwhile knows less than it was told
@@ -194,7 +204,7 @@ static void put(unsigned v, size_t at, const unsigned char *from, size_t length)
 		set_size(v, at + length);
 	memcpy(shadow + at, from, length);
 	for (size_t i = at; i < at + length; i++)
-		written_by[i] = op_number();
+		written_by[i] = (uint32_t)op_number();
 }
 
 static void put_zeros(unsigned v, size_t at, size_t end)
@@ -207,8 +217,9 @@ static void put_zeros(unsigned v, size_t at, size_t end)
 
 static size_t draw_length(size_t most)
 {
-	static const unsigned bounds[] = {16, 600, 4096, 20000, 20000, 100000, 100000, 300000};
-	size_t length = 1 + draw(one_in(40) ? (unsigned)IO_MAX : bounds[draw(8)]);
+	static const unsigned bounds[] = {16, 16, 600, 600, 600, 4096, 4096, 4096, 4096, 20000, 20000, 100000};
+	unsigned bound = bounds[draw(12)];
+	size_t length = 1 + draw(one_in(100) ? (unsigned)io_max : bound);
 	if (one_in(4))
 		length = (length + BLOCK - 1) / BLOCK * BLOCK;
 	return least(length, most);
@@ -227,9 +238,9 @@ static size_t draw_at(size_t most)
 static void do_write(unsigned v, bool past_end)
 {
 	size_t at = past_end ? shadow_size + draw(200000) : draw_at(shadow_size + 1);
-	if (at >= FILE_MAX)
-		at = draw(FILE_MAX);
-	size_t length = draw_length(FILE_MAX - at);
+	if (at >= file_max)
+		at = draw((unsigned)file_max);
+	size_t length = draw_length(file_max - at);
 	bool direct = views[v].direct_fd >= 0 && one_in(5);
 	if (direct) {
 		at = at / BLOCK * BLOCK;
@@ -247,9 +258,9 @@ static void do_write(unsigned v, bool past_end)
 
 static void do_append(unsigned v)
 {
-	if (shadow_size == FILE_MAX)
+	if (shadow_size == file_max)
 		return;
-	size_t length = draw_length(FILE_MAX - shadow_size);
+	size_t length = draw_length(file_max - shadow_size);
 	draw_bytes(buffer, length);
 	note("m%u append %zu+%zu", v, shadow_size, length);
 	note_range(shadow_size, length);
@@ -265,12 +276,18 @@ static void do_append(unsigned v)
 
 static void do_truncate(unsigned v)
 {
-	size_t size = one_in(2) ? draw((unsigned)shadow_size + 1) : draw(FILE_MAX);
-	bool by_path = one_in(2);
-	note("m%u %s %zu -> %zu", v, by_path ? "truncate" : "ftruncate", shadow_size, size);
+	static const char *const hows[] = {"ftruncate", "truncate", "open with O_TRUNC"};
+	unsigned how = draw(5) / 2;
+	size_t size = how == 2 ? 0 : one_in(2) ? draw((unsigned)shadow_size + 1) : draw((unsigned)file_max);
+	note("m%u %s %zu -> %zu", v, hows[how], shadow_size, size);
 	note_range(least(size, shadow_size), FILE_MAX);
-	if ((by_path ? truncate(opt.paths[v], (off_t)size) : ftruncate(views[v].fd, (off_t)size)) != 0)
-		differs("mount %u: truncate to %zu: %s", v, size, strerror(errno));
+	int rc;
+	if (how == 2)
+		rc = open(opt.paths[v], O_WRONLY | O_TRUNC | O_CLOEXEC);
+	else
+		rc = how == 0 ? ftruncate(views[v].fd, (off_t)size) : truncate(opt.paths[v], (off_t)size);
+	if (rc < 0 || (how == 2 && close(rc) != 0))
+		differs("mount %u: %s to %zu: %s", v, hows[how], size, strerror(errno));
 	set_size(v, size);
 }
 
@@ -281,13 +298,16 @@ static void do_mapped_write(unsigned v)
 	size_t at = draw_at(shadow_size);
 	size_t length = draw_length(shadow_size - at);
 	draw_bytes(buffer, length);
-	note("m%u mapped write %zu+%zu, msync (%s mapping)", v, at, length, views[v].map != NULL ? "existing" : "new");
+	static const char *const syncs[] = {"not synced", "synced", "all synced"};
+	unsigned sync = one_in(3) ? 1 + draw(2) : 0;
+	note("m%u mapped write %zu+%zu, %s (%s mapping)", v, at, length, syncs[sync], views[v].map != NULL ? "existing" : "new");
 	note_range(at, length);
 	map_view(v);
 	make_known(v, at + length);
 	if (!copy_mapped(views[v].map + at, buffer, length))
 		differs("mount %u: SIGBUS writing %zu+%zu through a mapping (file of %zu)", v, at, length, shadow_size);
-	if (msync(views[v].map, FILE_MAX, MS_SYNC) != 0)
+	size_t sync_at = sync == 1 ? at / BLOCK * BLOCK : 0;
+	if (sync != 0 && msync(views[v].map + sync_at, sync == 1 ? at + length - sync_at : FILE_MAX, MS_SYNC) != 0)
 		differs("mount %u: msync: %s", v, strerror(errno));
 	put(v, at, buffer, length);
 }
@@ -296,9 +316,9 @@ static void do_fallocate(unsigned v, enum refusable what)
 {
 	static const int modes[] = {FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, FALLOC_FL_ZERO_RANGE, 0};
 	size_t at = draw_at(shadow_size + 1 + (one_in(4) ? 200000 : 0));
-	if (refused[what] || at >= FILE_MAX)
+	if (refused[what] || at >= file_max)
 		return;
-	size_t length = draw_length(FILE_MAX - at);
+	size_t length = draw_length(file_max - at);
 	bool keep = what == PUNCH || one_in(2);
 	int mode = modes[what] | (keep ? FALLOC_FL_KEEP_SIZE : 0);
 	note("m%u %s %zu+%zu%s", v, refusable_names[what], at, length, keep && what != PUNCH ? ", size kept" : "");
@@ -323,7 +343,7 @@ static void do_copy_range(unsigned v)
 	size_t length = draw_length(shadow_size - from_at);
 	size_t to_at = one_in(3) ? shadow_size + draw(50000) : draw_at(shadow_size);
 	bool overlaps = to_at < from_at + length && from_at < to_at + length;
-	if (length == 0 || to_at + length > FILE_MAX)
+	if (length == 0 || to_at + length > file_max)
 		return;
 	off_t from = (off_t)from_at;
 	off_t to = (off_t)to_at;
@@ -394,36 +414,37 @@ static void do_fsync(unsigned v)
 		differs("mount %u: fsync: %s", v, strerror(errno));
 }
 
-static void turn(unsigned v)
+static void operate(unsigned v)
 {
 	unsigned what = draw(100);
-	if (what < 14)
-		check_read(v, draw_at(shadow_size + 1), draw_length(IO_MAX));
-	else if (what < 29 && !opt.no_mmap)
-		check_mapped(v, draw_at(shadow_size), draw_length(IO_MAX));
-	else if (what < 43)
+	acts(v);
+	if (what < 22)
+		check_read(v, draw_at(shadow_size + 1), draw_length(io_max));
+	else if (what < 44 && !opt.no_mmap)
+		check_mapped(v, draw_at(shadow_size), draw_length(io_max));
+	else if (what < 60)
 		do_write(v, false);
-	else if (what < 49)
+	else if (what < 63)
 		do_write(v, true);
-	else if (what < 57)
+	else if (what < 69)
 		do_append(v);
-	else if (what < 64)
+	else if (what < 72)
 		do_truncate(v);
-	else if (what < 73 && !opt.no_mmap)
+	else if (what < 84 && !opt.no_mmap)
 		do_mapped_write(v);
-	else if (what < 77)
+	else if (what < 86)
 		do_fallocate(v, PUNCH);
-	else if (what < 80)
+	else if (what < 87)
 		do_fallocate(v, ZERO);
-	else if (what < 83)
-		do_fallocate(v, ALLOCATE);
 	else if (what < 88)
-		do_copy_range(v);
+		do_fallocate(v, ALLOCATE);
 	else if (what < 91)
+		do_copy_range(v);
+	else if (what < 92)
 		check_seek(v);
-	else if (what < 94)
+	else if (what < 93)
 		do_reopen(v);
-	else if (what < 97)
+	else if (what < 94)
 		do_fsync(v);
 	else
 		check_size(v);
@@ -432,22 +453,30 @@ static void turn(unsigned v)
 int main(int argc, char **argv)
 {
 	options_parse(&opt, argc, argv);
+	file_max = opt.bytes != 0 ? least((opt.bytes + BLOCK - 1) / BLOCK * BLOCK, FILE_MAX) : FILE_MAX;
+	io_max = file_max / 4;
 	struct sigaction bus = {.sa_handler = on_bus};
 	(void)sigaction(SIGBUS, &bus, NULL);
 	for (unsigned v = 0; v < opt.path_count; v++)
 		open_view(v);
 	if (ftruncate(views[0].fd, 0) != 0)
 		differs("mount 0: ftruncate to 0: %s", strerror(errno));
-	while (next_op(&opt)) {
-		unsigned v = draw(opt.path_count);
-		turn(v);
-		// Every second change is looked at from elsewhere at once; the others pile up, as they do in a cache.
+	unsigned v = 0;
+	for (uint64_t left = 0; next_op(&opt); left--) {
+		if (left == 0) {
+			v = draw(opt.path_count);
+			left = draw_turn(&opt);
+		}
+		operate(v);
+		if (left > 1)
+			continue;
+		// Every second turn is looked at from elsewhere at once; the others pile up, as they do in a cache.
 		if (one_in(2))
 			check_size(draw_other(&opt, v));
 		if (one_in(4))
-			check_read(draw_other(&opt, v), draw_at(shadow_size + 1), draw_length(IO_MAX));
+			check_read(draw_other(&opt, v), draw_at(shadow_size + 1), draw_length(io_max));
 	}
-	for (unsigned v = 0; v < opt.path_count; v++) {
+	for (v = 0; v < opt.path_count; v++) {
 		check_size(v);
 		check_read(v, 0, FILE_MAX);
 		if (!opt.no_mmap)
@@ -455,8 +484,8 @@ int main(int argc, char **argv)
 		unmap_view(v);
 		close_view(v);
 	}
-	printf("mounts_fsx: seed %llu, %llu operations through %u mounts", (unsigned long long)opt.seed, (unsigned long long)op_number(),
-	       opt.path_count);
+	printf("mounts_fsx: seed %llu, %llu operations, %llu hand-overs, through %u mounts", (unsigned long long)opt.seed,
+	       (unsigned long long)op_number(), (unsigned long long)handovers(), opt.path_count);
 	for (unsigned i = 0; i < REFUSABLE; i++)
 		if (refused[i])
 			printf(", without %s", refusable_names[i]);

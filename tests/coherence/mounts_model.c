@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One small tree through several mounts, taking turns: mounts_model DIR DIR... [--seed N] [--ops N] [--seconds N]. The paths name one directory.
+// One small tree through several mounts, taking turns: mounts_model DIR DIR... [--seed N] [--ops N] [--seconds N] [--turn N] [--progress]. The paths name
+// one directory. A turn is up to --turn operations [1] by one mount; others look after each.
 // A model in memory says how every call must end, and what every mount must see the moment a call has returned on another: names, types, links,
 // modes, sizes, contents, times, extended attributes, listings, locks, and files that are open without a name.
 // Exit: 0 the same, 1 a difference (seed, last operations, what differs), 2 usage.
@@ -657,28 +658,35 @@ int main(int argc, char **argv)
 	options_parse(&opt, argc, argv);
 	(void)umask(0);
 	begin();
-	while (next_op(&opt)) {
-		unsigned v = draw(opt.path_count), other = draw_other(&opt, v);
+	unsigned v = 0;
+	for (uint64_t left = 0; next_op(&opt); left--) {
+		if (left == 0) {
+			v = draw(opt.path_count);
+			left = draw_turn(&opt);
+		}
+		unsigned other = draw_other(&opt, v), looks = left > 1 && !one_in(16) ? v : other;
 		int dir = draw_dir();
 		unsigned name = draw(NAMES);
+		acts(v);
 		turn(v, dir, name);
 		// Most changes are looked at from elsewhere at once; the others pile up, as they do in a cache.
+		acts(looks);
 		if (nodes[dir].kind == DIR_NODE && !one_in(3))
-			check_name(other, dir, name, one_in(2));
+			check_name(looks, dir, name, one_in(2));
 		if (one_in(3))
-			check_handle(other, &handles[other][draw(HANDLES)]);
+			check_handle(looks, &handles[looks][draw(HANDLES)]);
 		if (one_in(6))
-			check_listing(other, draw_dir());
+			check_listing(looks, draw_dir());
 		if (one_in(500))
 			check_all();
 	}
 	check_all();
-	for (unsigned v = 0; v < opt.path_count; v++)
+	for (v = 0; v < opt.path_count; v++)
 		for (unsigned h = 0; h < HANDLES; h++)
 			if (handles[v][h].node != NOBODY)
 				handle_close(v, &handles[v][h]);
 	check_all();
-	printf("mounts_model: seed %llu, %llu operations through %u mounts, %lu of them refused as they must be: no difference\n", (unsigned long long)opt.seed,
-	       (unsigned long long)op_number(), opt.path_count, refused);
+	printf("mounts_model: seed %llu, %llu operations, %llu hand-overs, through %u mounts, %lu of them refused as they must be: no difference\n",
+	       (unsigned long long)opt.seed, (unsigned long long)op_number(), (unsigned long long)handovers(), opt.path_count, refused);
 	return 0;
 }

@@ -94,6 +94,7 @@ void kinode_set_attr(struct kernel *kernel, struct kinode *inode, const struct a
 		kinode_drop_pages(kernel, inode, 0, UINT64_MAX);
 	inode->attr = *attr;
 	inode->has_attr = true;
+	inode->atime_stale = false;
 	inode->attr_until_ns = now_ns(kernel) + valid_ns;
 }
 

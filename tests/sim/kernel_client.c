@@ -283,6 +283,8 @@ static int buffer_get(struct kernel_client *self, struct client_op *op, struct c
 		if (self->given_back[i].ptr != ptr)
 			continue;
 		self->given_back[i].ptr = NULL;
+		if (client_buf_uses(*ret_buf) != self->given_back[i].uses + 1)
+			continue; /* it was the client's own meanwhile */
 		size_t at = 0;
 		while (at < self->given_back[i].len && ptr[at] == GIVEN_BACK)
 			at++;
@@ -302,6 +304,7 @@ static void buffer_put(struct kernel_client *self, struct client_buf *buf, size_
 		memset(client_buf_ptr(buf), GIVEN_BACK, len);
 		self->given_back[i].ptr = client_buf_ptr(buf);
 		self->given_back[i].len = len;
+		self->given_back[i].uses = client_buf_uses(buf);
 	}
 	client_buf_put(buf);
 }
@@ -325,7 +328,8 @@ static int64_t op_read(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, ui
 
 static int64_t op_write(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, const uint8_t *data, size_t len)
 {
-	struct client_op op = {.appends = (client_file_flags(file_of(fh)) & OPEN_APPEND) != 0};
+	struct client_op op = {.appends = (client_file_flags(file_of(fh)) & OPEN_APPEND) != 0,
+			       .past_cache = (offset + len) % 16 == 0}; /* as with O_DIRECT */
 	(void)ino;
 	struct client_buf *buf = NULL;
 	int rc = buffer_get(ctx, &op, &buf);

@@ -26,6 +26,7 @@ struct kernel_client {
 	struct {
 		const uint8_t *ptr; /* NULL: none */
 		size_t len;
+		uint32_t uses;
 	} given_back[KERNEL_CLIENT_BUFFERS_MAX];
 	unsigned copies; /* under way: they take buffers that no read gave back */
 };

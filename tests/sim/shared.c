@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 static const char dir_path[] = "shared", base_path[] = "shared/base";
+static const char *const mode_paths[2] = {"shared/mode", "shared/same"};
 
 void shared_init(struct shared *shared, struct world *world)
 {
@@ -43,6 +44,10 @@ int shared_prepare(struct kernel *kernel)
 	if (rc < 0 && rc != -EEXIST)
 		return rc;
 	rc = make_file(kernel, base_path);
+	if (rc == 0 || rc == -EEXIST)
+		rc = make_file(kernel, mode_paths[0]);
+	if (rc == 0 || rc == -EEXIST)
+		rc = kernel_link(kernel, mode_paths[0], mode_paths[1]);
 	return rc == -EEXIST ? 0 : rc;
 }
 
@@ -292,9 +297,50 @@ static void step_watch(struct shared *shared, struct kernel *kernel, struct rng 
 		wrong(shared, "close", path, rc);
 }
 
+static bool ignore(void *ctx, const struct kernel_dirent *dirent)
+{
+	(void)ctx;
+	(void)dirent;
+	return true;
+}
+
+/* Set by one after the other, by either name; looked at by all at any time, also after a listing that may have brought it. */
+static void step_mode(struct shared *shared, struct kernel *kernel, struct rng *rng, struct shared_op *op)
+{
+	struct attr attr = {.mode = (uint32_t)rng_below(rng, 01000)};
+	uint64_t what = rng_below(rng, 4);
+	const char *path = mode_paths[rng_below(rng, 2)];
+	int rc = 0;
+	if (what == 0 && !shared->mode_busy && !shared->mode_lost) {
+		shared->mode_busy = op->sets_mode = true;
+		shared->modes[++shared->modes_begun % SHARED_MODES] = attr.mode;
+		rc = kernel_setattr(kernel, path, SET_MODE, &attr);
+		shared->mode_busy = op->sets_mode = false;
+		shared->modes_done = shared->modes_begun;
+	} else if (what < 3) {
+		rc = kernel_readdir(kernel, dir_path, ignore, NULL);
+	}
+	uint64_t since = shared->modes_done;
+	if (rc == 0)
+		rc = kernel_stat(kernel, path, &attr);
+	if (rc < 0) {
+		wrong(shared, "setting, listing or seeing its mode", path, rc);
+		return;
+	}
+	if (since == 0 || shared->mode_lost || shared->modes_begun - since >= SHARED_MODES)
+		return;
+	bool good = false;
+	for (uint64_t i = since; i <= shared->modes_begun; i++)
+		good = good || shared->modes[i % SHARED_MODES] == (attr.mode & 0777);
+	if (!good)
+		wrong(shared, "has a mode that it has no more, or never had", path, (int64_t)(attr.mode & 0777));
+	shared->modes_seen++;
+}
+
 void shared_step(struct shared *shared, struct kernel *kernel, struct rng *rng, struct shared_op *op)
 {
-	op->kind = (enum shared_kind)rng_below(rng, SHARED_KINDS);
+	bool joins = shared->at_modes > 0 && rng_chance(rng, 500000);
+	op->kind = joins ? SHARED_MODE : (enum shared_kind)rng_below(rng, SHARED_KINDS);
 	op->name = (unsigned)rng_below(rng, SHARED_NAMES);
 	shared->ops++;
 	{
@@ -317,6 +363,14 @@ void shared_step(struct shared *shared, struct kernel *kernel, struct rng *rng, 
 	case SHARED_WATCH:
 		step_watch(shared, kernel, rng, op);
 		break;
+	case SHARED_MODE:
+		shared->at_modes++;
+		op->at_modes = true;
+		for (uint64_t i = 1 + rng_below(rng, 24); i > 0; i--)
+			step_mode(shared, kernel, rng, op);
+		op->at_modes = false;
+		shared->at_modes--;
+		break;
 	default:
 		step_contest(shared, kernel, op);
 	}
@@ -328,6 +382,12 @@ void shared_crashed(struct shared *shared, struct shared_op *op)
 	if (op->publishing != NULL)
 		published_drop(shared, op->publishing);
 	op->publishing = NULL;
+	shared->at_modes -= op->at_modes;
+	op->at_modes = false;
+	if (op->sets_mode) {
+		shared->mode_busy = op->sets_mode = false;
+		shared->mode_lost = true;
+	}
 	if (!op->in_flight)
 		return;
 	op->in_flight = false;

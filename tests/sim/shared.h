@@ -11,10 +11,10 @@
 #include "common/base/rng.h"
 #include "tests/sim/kernel.h"
 
-enum { SHARED_NAMES = 5, SHARED_PATH_BYTES = 48, SHARED_PUBLISHED_MAX = 24, SHARED_BYTES_MAX = 200000 };
+enum { SHARED_NAMES = 5, SHARED_PATH_BYTES = 48, SHARED_PUBLISHED_MAX = 24, SHARED_BYTES_MAX = 200000, SHARED_MODES = 64 };
 enum shared_kind {
 	SHARED_CREATE, SHARED_UNLINK, SHARED_MKDIR, SHARED_RMDIR, SHARED_RENAME, SHARED_UNRENAME, SHARED_LINK, SHARED_PUBLISH, SHARED_READ,
-	SHARED_LIST, SHARED_WATCH, SHARED_KINDS,
+	SHARED_LIST, SHARED_WATCH, SHARED_MODE, SHARED_KINDS,
 };
 struct published {
 	struct list_node link;
@@ -27,6 +27,7 @@ struct shared_op {
 	unsigned name;
 	bool in_flight;
 	struct published *publishing;
+	bool at_modes, sets_mode;
 };
 /* What happened to one contested name; `open`: may have happened, its client crashed. */
 struct shared_name {
@@ -37,7 +38,12 @@ struct shared {
 	struct shared_name files[SHARED_NAMES], dirs[SHARED_NAMES], targets[SHARED_NAMES];
 	unsigned links, links_open, unique, published_count;
 	struct list published;
-	uint64_t ops, wins, losses, reads, outlived; /* outlived: what was open had lost its name */
+	/* of a file with two names: the modes that it was given, one after the other */
+	uint32_t modes[SHARED_MODES];
+	uint64_t modes_begun, modes_done;
+	unsigned at_modes; /* so many are at it just now: others join them */
+	bool mode_busy, mode_lost; /* lost: a client crashed while it set one, which may still happen */
+	uint64_t ops, wins, losses, reads, outlived, modes_seen; /* outlived: what was open had lost its name */
 };
 
 void shared_init(struct shared *shared, struct world *world);
