@@ -22,7 +22,7 @@ enum {
 	HISTORY_LOCKS = 1,
 	HISTORY_SLOTS = HISTORY_REGISTERS + HISTORY_APPENDS + HISTORY_SETS + HISTORY_LOCKS,
 	HISTORY_CLIENTS_MAX = 8,
-	HISTORY_OPEN_MAX = 48, /* writes of one object that have not returned */
+	HISTORY_OPEN_MAX = 48, /* writes of one object that have not returned, and what may become of them */
 };
 
 /* What the recorder asks of the cluster. NULL: nothing can be known. */
