@@ -260,10 +260,11 @@ static int publish_once(struct client *client, struct client_op *op, struct node
 		.data = data,
 		.lease_number = node->lease.number,
 		.size_gen = node->size_gen,
-		.size_bytes = node->size_bytes,
+		.size_bytes = behind_size(node),
 		.mtime_ns = node->mtime_ns,
 		.blocks = node->blocks,
 	};
+	bool all = req.size_bytes == node->size_bytes; /* else it stays dirty */
 	struct set_size_rep rep;
 	bool says_atime = atime_say(node, &req.flags, &req.atime_ns, &req.atime_gen);
 	uint64_t asked = lease_asked(client);
@@ -282,7 +283,7 @@ static int publish_once(struct client *client, struct client_op *op, struct node
 	if (rc < 0 && !gone && rc != -EPERM)
 		return rc;
 	small_said(client, node, said, version, rc);
-	if (node->dirty && !node->small_dirty && !node->small_moved && (gone || node->dirtied == dirtied))
+	if (node->dirty && !node->small_dirty && !node->small_moved && (gone || (all && node->dirtied == dirtied)))
 		node_clean(client, node);
 	return 0;
 }
@@ -294,7 +295,7 @@ static int publish_locked(struct client *client, struct client_op *op, struct no
 	for (int i = 0; i < PUBLISH_TRIES_MAX && rc == 0 && node->dirty; i++) {
 		uint64_t stale_before = client->counters.stale_sizes;
 		rc = publish_once(client, op, node, false);
-		if (client->counters.stale_sizes == stale_before && node->dirtied != dirtied)
+		if (client->counters.stale_sizes == stale_before && (node->dirtied != dirtied || behind_has(node)))
 			break;
 	}
 	return rc;

@@ -133,6 +133,7 @@ struct node {
 	/* data that waits to be written (behind.c) */
 	struct list extents;        /* extent.node_link */
 	uint64_t behind_bytes;      /* in them */
+	uint64_t size_sent;         /* while there are extents: the size but for what waits */
 	uint64_t extents_gone;      /* counts those that are no more */
 	uint32_t extents_stuck;     /* a full disk did not take them */
 	bool flush_held;            /* the file is being cut off: what is stuck stays */
@@ -514,6 +515,10 @@ struct behind_reader {
 int64_t behind_read(struct client *client, struct client_op *op, struct node *node, const struct behind_reader *reader);
 /* Does something wait? */
 bool behind_has(const struct node *node);
+/* The size as an MDT may know it: were we to die, the file would be that long, and have all its data. */
+uint64_t behind_size(const struct node *node);
+/* A write has gone through, up to `end`. */
+void behind_passed(struct node *node, uint64_t end);
 /* Until what waits now of the file has gone to its objects, is lost, or found no room, as is told at the node. Parks. Errors: called off. */
 int behind_flush(struct client *client, struct client_op *op, struct node *node);
 /* The same, and what the objects got is stable. Errors: called off, or of data that was lost meanwhile. The caller is a user of the node. */

@@ -436,8 +436,10 @@ static int write_data(struct transfer *transfer)
 	int rc = small_write(client, transfer->op, transfer->node, transfer->offset, transfer->data, transfer->len);
 	if (rc == 0)
 		rc = behind_write(client, transfer->op, transfer->node, transfer->offset, transfer->buf, transfer->data, transfer->len);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = do_transfer(transfer);
+		behind_passed(transfer->node, rc == 0 ? transfer->offset + transfer->len : 0);
+	}
 	return rc < 0 ? rc : 0;
 }
 
