@@ -488,7 +488,8 @@ static bool watches(const struct history *history, const struct history_task *ta
 static void step_watch(struct history *history, struct kernel *kernel, struct rng *rng, struct history_task *task)
 {
 	bool wanted = is_wanted(history) && is_register(history->wanted.object) && rng_chance(rng, 700000);
-	struct history_object *object = wanted ? history->wanted.object : history_object_now(history, (unsigned)rng_below(rng, HISTORY_REGISTERS));
+	unsigned slot = (unsigned)rng_below(rng, HISTORY_REGISTERS);
+	struct history_object *object = wanted ? history->wanted.object : history_object_now(history, slot);
 	int fd = held_open(history, kernel, task, object);
 	if (fd < 0)
 		return;
