@@ -231,13 +231,13 @@ static void may_be_undone(struct history *history, struct history_object *object
 	unsigned count = object->open_count;
 	for (unsigned i = 0; i <= count; i++) {
 		const struct linear_op *other = i < count ? &object->ops[object->open[i].index] : NULL;
-		if (other != NULL && other->kind != LINEAR_WRITE)
+		if (other != NULL && object->open[i].is_echo)
 			continue;
 		op.kind = other != NULL ? LINEAR_WRITE : LINEAR_REVERT;
 		op.a = other != NULL ? other->a : 0;
 		size_t index = op_add(object, &op);
 		if (identity != 0 && object->open_count < HISTORY_OPEN_MAX)
-			object->open[object->open_count++] = (struct history_open){.index = index, .identity = identity};
+			object->open[object->open_count++] = (struct history_open){.index = index, .identity = identity, .is_echo = true};
 	}
 	history->counts.undone += count > 0;
 }

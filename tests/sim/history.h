@@ -39,6 +39,7 @@ struct history_hooks {
 struct history_open {
 	size_t index;
 	uint64_t identity; /* of its mount */
+	bool is_echo;      /* not a write of a task's: what may become of one */
 };
 /* One object in one generation: a file, a set of names of its own, a lock. */
 struct history_object {
