@@ -443,7 +443,11 @@ int attr_truncate_begin(struct client *client, struct client_op *op, struct node
 	if (rc < 0)
 		return rc;
 	node->truncating = true;
-	while ((node->writes_running > 0 || node->reads_running > 0 || node->reads_filling > 0) && rc == 0)
+	/* Writes end first, while reads go on: a write that drops pages of ours waits for reads that have locked them, and they must not wait for us. */
+	while (node->writes_running > 0 && rc == 0)
+		rc = session_wait(client, op, &node->changed);
+	node->truncating_reads = rc == 0;
+	while ((node->reads_running > 0 || node->reads_filling > 0) && rc == 0)
 		rc = session_wait(client, op, &node->changed);
 	/* Otherwise a replay after a restart of the OST could bring back what is cut off now. What is lost is lost: that was told. */
 	if (rc == 0)
@@ -457,7 +461,7 @@ int attr_truncate_begin(struct client *client, struct client_op *op, struct node
 			publish_unlock(node);
 	}
 	if (rc < 0) {
-		node->truncating = node->flush_held = false;
+		node->truncating = node->truncating_reads = node->flush_held = false;
 		waitq_wake_all(&node->changed);
 	}
 	return rc;
@@ -477,7 +481,7 @@ void attr_truncate_end(struct client *client, struct node *node, const struct at
 		ahead_drop_all(node);
 		small_truncated(client, node);
 	}
-	node->truncating = node->flush_held = false;
+	node->truncating = node->truncating_reads = node->flush_held = false;
 	publish_unlock(node);
 }
 

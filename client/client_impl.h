@@ -162,6 +162,7 @@ struct node {
 	uint32_t reads_cached;      /* of these, those by a lease with which nobody else changes the file: they ask no MDT */
 	uint32_t writers_opening;   /* opens to write without an answer yet */
 	bool truncating, publishing, appending; /* one task at a time each */
+	bool truncating_reads; /* a truncation waits for reads, and they wait for it; before, for writes only */
 	struct waitq changed;       /* one of the above or below ended, or writes_running fell to 0 */
 	int error;                  /* of background work; told once per open file */
 	uint64_t error_seq;         /* counts errors */

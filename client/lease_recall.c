@@ -132,6 +132,8 @@ static void give_task(void *arg)
 	if (must_drop_pages(client, node, left)) {
 		drop_pages(client, node);
 		wait_for_io(client, node);
+	} else if (!lease_caches(left)) {
+		node->fills_held = true; /* there are none, and none may come while the data goes */
 	}
 	task_set_step(self, "give", "commit");
 	int rc = wrote ? behind_empty(client, node) : 0;
