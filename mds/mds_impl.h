@@ -206,9 +206,9 @@ void inode_open(struct operation *op, struct inode *inode, uint64_t handle, uint
 void inode_mark_writer(struct operation *op, struct inode *inode);
 /* In the mutate step: a new size with its intent; sets op->after if objects have to be cut. data: inline_load's. */
 void inode_truncate(struct operation *op, struct inode *inode, uint64_t size_bytes, struct blob data);
-/* Take over a published size. ERR_stale_layout: it is of before a truncation. Says whether anything
+/* flags: enum size_flags, that came with it. Take over a published size. ERR_stale_layout: it is of before a truncation. Says whether anything
  * changed. */
-int inode_publish(struct operation *op, struct inode *inode, uint32_t size_gen, uint64_t size_bytes, int64_t mtime_ns,
+int inode_publish(struct operation *op, struct inode *inode, uint8_t flags, uint32_t size_gen, uint64_t size_bytes, int64_t mtime_ns,
 		  uint64_t blocks, bool *ret_changed);
 
 /* Somebody has read it, then, by attributes with this generation of atime. Says whether that changed anything; the caller saves the inode. Leases on
