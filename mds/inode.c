@@ -154,7 +154,7 @@ static int place(struct operation *op, const struct layout *wanted, uint32_t gen
 			gather(mds, true, choice);
 	}
 	if (choice->count == 0)
-		return fail(cmap_count(mds->map, TARGET_OST) == 0 ? ENOSPC : ERR_not_ready);
+		return fail(ERR_not_ready); /* all are away, or none has ever come: full ones would be here */
 	turn(mds, choice);
 	rc = layout_place(wanted, choice->osts, choice->count, choice->start, placed);
 	if (rc < 0)

@@ -195,7 +195,7 @@ int64_t mds_time(struct mds *mds); /* monotonic */
 int inode_make(struct operation *op, const struct cred *cred, const struct inode *dir, uint32_t mode, uint32_t umask, uint16_t shard,
 	       struct inode **ret_inode);
 /* Choose OSTs for a wanted layout (empty: dir's default or the file system's), encoded in op's arena. gen: of the layout, which the inode's
- * layout_gen equals: whoever has an older one asks again. ENOSPC, EINVAL, ENODEV, ERR_not_ready. */
+ * layout_gen equals: whoever has an older one asks again. EINVAL, ERR_not_ready (no OST is up, or there has never been one: the caller waits). */
 int place_layout(struct operation *op, const struct inode *dir, struct blob wanted, uint32_t gen, struct blob *ret_layout);
 /* Keep an access list (is_default: a directory's default one) among the extended attributes; a minimal access list goes into the mode, and is not
  * kept, an empty list is the end of what there was. In the mutate step; saves all but the inode. */
