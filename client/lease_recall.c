@@ -254,7 +254,7 @@ static void fill_size(const struct node *node, uint8_t *ret_flags, uint32_t *ret
 {
 	if (!node->dirty || !node->size_known)
 		return;
-	*ret_flags |= SIZE_VALID;
+	*ret_flags |= SIZE_VALID | node_blocks_flag(node);
 	*ret_size_gen = node->size_gen;
 	*ret_size_bytes = node->size_bytes;
 	*ret_mtime_ns = node->mtime_ns;
