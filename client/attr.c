@@ -156,6 +156,7 @@ int attr_to_entry(struct client *client, struct client_op *op, struct attr attr,
 		if (rc == 0)
 			node_merge_attr(client, node, &attr);
 	}
+	atime_merge(client, node, &attr);
 	if (rc == 0)
 		*ret_entry = (struct client_entry){.attr = attr, .attr_ttl_ns = attr_ttl_ns(client, node)};
 	if (rc == 0 && !node->attr_valid)
@@ -171,6 +172,7 @@ bool attr_from_cache(struct client *client, struct node *node, struct client_ent
 	struct attr attr = node->attr;
 	if (S_ISREG(attr.mode))
 		node_merge_attr(client, node, &attr);
+	atime_merge(client, node, &attr);
 	*ret_entry = (struct client_entry){.attr = attr, .attr_ttl_ns = attr_ttl_ns(client, node)};
 	return true;
 }
@@ -189,6 +191,7 @@ int attr_refresh(struct client *client, struct client_op *op, struct ino ino, st
 		/* The kernel refers to it, by a descriptor that only names it (O_PATH) or one that the MDT did not hear of in time: it has lost its
 		 * names, and is else as it was. */
 		*ret_entry = (struct client_entry){.attr = node->attr};
+		atime_merge(client, node, &ret_entry->attr);
 		ret_entry->attr.nlink = 0;
 		rc = 0;
 	}
@@ -257,11 +260,13 @@ static int publish_once(struct client *client, struct client_op *op, struct node
 		.data = data,
 		.lease_number = node->lease.number,
 		.size_gen = node->size_gen,
-		.size_bytes = node->size_bytes,
+		.size_bytes = behind_size(node),
 		.mtime_ns = node->mtime_ns,
 		.blocks = node->blocks,
 	};
+	bool all = req.size_bytes == node->size_bytes; /* else it stays dirty */
 	struct set_size_rep rep;
+	bool says_atime = atime_say(node, &req.flags, &req.atime_ns, &req.atime_gen);
 	uint64_t asked = lease_asked(client);
 	if (last)
 		lease_set_data_mode(client, node, lease_kept(node->lease.data_mode, LEASE_PR));
@@ -271,12 +276,14 @@ static int publish_once(struct client *client, struct client_op *op, struct node
 	/* The answer is a grant of its own, with a number: whoever ends the right to write must name it, or nothing ends. */
 	if (rc == 0)
 		lease_take(client, node, &rep.lease, NULL, asked);
+	if (rc == 0 && says_atime)
+		atime_said(node, req.atime_ns, req.atime_gen);
 	/* EPERM: by the MDT's books we do not write to it any more, so that it does not want to know. */
 	bool gone = rc == -ENOENT || rc == -ESTALE;
 	if (rc < 0 && !gone && rc != -EPERM)
 		return rc;
 	small_said(client, node, said, version, rc);
-	if (node->dirty && !node->small_dirty && !node->small_moved && (gone || node->dirtied == dirtied))
+	if (node->dirty && !node->small_dirty && !node->small_moved && (gone || (all && node->dirtied == dirtied)))
 		node_clean(client, node);
 	return 0;
 }
@@ -288,7 +295,7 @@ static int publish_locked(struct client *client, struct client_op *op, struct no
 	for (int i = 0; i < PUBLISH_TRIES_MAX && rc == 0 && node->dirty; i++) {
 		uint64_t stale_before = client->counters.stale_sizes;
 		rc = publish_once(client, op, node, false);
-		if (client->counters.stale_sizes == stale_before && node->dirtied != dirtied)
+		if (client->counters.stale_sizes == stale_before && (node->dirtied != dirtied || behind_has(node)))
 			break;
 	}
 	return rc;
@@ -467,6 +474,7 @@ void attr_truncate_end(struct client *client, struct node *node, const struct at
 		node->blocks = attr->blocks;
 		node->mtime_ns = attr->mtime_ns;
 		behind_truncated(node);
+		ahead_drop_all(node);
 		small_truncated(client, node);
 	}
 	node->truncating = node->flush_held = false;
@@ -530,6 +538,8 @@ int client_setattr(struct client *client, struct client_op *op, struct ino ino, 
 		lease_take(client, node, &rep.lease, &rep.attr, asked);
 	if (rc == 0)
 		rc = attr_to_entry(client, op, rep.attr, ret_entry);
+	if (rc == 0 && !size)
+		atime_changed(client, node); /* the kernel has dropped what was cut off */
 	node_put(client, node);
 	return rc;
 }

@@ -99,6 +99,8 @@ static struct extent *extent_new(struct client *client, struct node *node, uint6
 	extent->since_ns = env_now_ns(client->env);
 	extent->offset = extent->base = offset;
 	node->users++;
+	if (list_is_empty(&node->extents))
+		node->size_sent = node->size_bytes;
 	list_push_back(&node->extents, &extent->node_link);
 	list_push_back(&client->extents_by_age, &extent->age_link);
 	list_push_back(&client->extents_idle, &extent->queue_link);
@@ -445,6 +447,16 @@ bool behind_has(const struct node *node)
 	return !list_is_empty(&node->extents);
 }
 
+uint64_t behind_size(const struct node *node)
+{
+	return behind_has(node) ? min_u64(node->size_sent, node->size_bytes) : node->size_bytes;
+}
+
+void behind_passed(struct node *node, uint64_t end)
+{
+	node->size_sent = max_u64(node->size_sent, end);
+}
+
 static int send_extent(struct extent *extent)
 {
 	struct data_out out = {
@@ -498,6 +510,7 @@ static void flush_task(void *arg)
 		/* ENOENT: its file is gone, nobody misses it. */
 		if (rc < 0 && rc != -ENOENT && rc != -ESTALE && rc != -ERR_aborted)
 			lose(extent, rc == -ERR_evicted ? -EIO : rc);
+		behind_passed(extent->node, end_of(extent));
 		extent_free(extent);
 	}
 	waitq_wake_all(&client->flush_wanted);
@@ -711,6 +724,7 @@ void behind_truncated(struct node *node)
 		else if (end_of(extent) > node->size_bytes)
 			set_len(extent, extent->offset, node->size_bytes - extent->offset);
 	}
+	node->size_sent = min_u64(node->size_sent, node->size_bytes);
 }
 
 uint64_t behind_drop_all(struct client *client)

@@ -11,6 +11,7 @@
 
 enum { LEASES_DEFAULT = 131072, BUFFERS_DEFAULT = 160, INLINE_BYTES_DEFAULT = 16 * 1024 };
 #define UNSTABLE_BYTES_DEFAULT (96 * MIB)
+#define AHEAD_BYTES_DEFAULT    (4 * MIB)
 #define DIRTY_BYTES_DEFAULT    (64 * MIB)
 #define TTL_DEFAULT_NS         (1 * NS_PER_S)
 
@@ -20,6 +21,8 @@ static void apply_defaults(struct client_conf *conf)
 		conf->buffers = BUFFERS_DEFAULT;
 	if (conf->unstable_bytes_max == 0)
 		conf->unstable_bytes_max = UNSTABLE_BYTES_DEFAULT;
+	if (conf->ahead_bytes_max == 0)
+		conf->ahead_bytes_max = AHEAD_BYTES_DEFAULT;
 	if (conf->dirty_bytes_max == 0)
 		conf->dirty_bytes_max = DIRTY_BYTES_DEFAULT;
 	if (conf->dirty_file_bytes_max == 0)
@@ -42,6 +45,7 @@ static void init_containers(struct client *client)
 	list_init(&client->targets);
 	list_init(&client->opnos);
 	list_init(&client->dirty_nodes);
+	list_init(&client->atime_nodes);
 	list_init(&client->uobjects_by_age);
 	list_init(&client->leased_nodes);
 	list_init(&client->writing_nodes);
@@ -51,6 +55,7 @@ static void init_containers(struct client *client)
 	waitq_init(&client->publish_wanted);
 	map_init(&client->extents);
 	list_init(&client->extents_by_age);
+	list_init(&client->aheads);
 	list_init(&client->extents_idle);
 	list_init(&client->extents_due);
 	list_init(&client->extents_stuck);
@@ -117,6 +122,7 @@ static void save_task(void *arg)
 	struct client *client = arg;
 	(void)behind_save_all(client, NULL); /* what cannot be saved was logged and counted where it failed */
 	(void)attr_publish_all(client, NULL);
+	(void)atime_send_all(client, NULL);
 	file_close_all(client);
 	session_task_done(client);
 }
@@ -214,6 +220,7 @@ void client_free(struct client *client)
 	if (client == NULL)
 		return;
 	behind_free_all(client);
+	ahead_free_all(client);
 	unstable_free_all(client);
 	lock_free_all(client);
 	free_nodes(client);
@@ -247,6 +254,27 @@ const struct client_counters *client_counters(const struct client *client)
 uint64_t client_id(const struct client *client)
 {
 	return client->identity.client;
+}
+
+size_t client_writes_running(const struct client *client)
+{
+	size_t count = 0;
+	list_for_each(at, &client->writing_nodes)
+		count += CONTAINER_OF(at, struct node, writing_link)->writes_running;
+	return count;
+}
+
+uint64_t client_map_epoch(const struct client *client)
+{
+	return client->map != NULL ? client->map->epoch : 0;
+}
+
+uint64_t client_evicted_at(const struct client *client, uint64_t id)
+{
+	for (uint32_t i = 0; client->map != NULL && i < client->map->evicted_count; i++)
+		if (client->map->evicted[i].client == id)
+			return client->map->evicted[i].epoch;
+	return 0;
 }
 
 struct rpc *client_rpc(struct client *client)

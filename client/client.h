@@ -19,6 +19,7 @@ struct client;
 struct client_file;
 struct client_buf;
 
+#define CLIENT_NO_READ_AHEAD UINT64_MAX
 #define CLIENT_WRITE_THROUGH UINT64_MAX /* of dirty bytes: nothing waits */
 struct client_conf {
 	const char *mgs;         /* net address(es) of the MGS, separated by commas */
@@ -29,10 +30,17 @@ struct client_conf {
 	uint64_t unstable_bytes_max; /* written but not committed data kept for replay; 0: 96 MiB */
 	uint64_t dirty_bytes_max;    /* written and not sent yet: beyond, writers wait; 0: 64 MiB; or CLIENT_WRITE_THROUGH */
 	uint64_t dirty_file_bytes_max; /* the same of one file; 0: half of that */
+	uint64_t ahead_bytes_max;    /* an open file is read ahead; 0: 4 MiB; or CLIENT_NO_READ_AHEAD */
 	uint32_t inline_bytes_max;   /* data up to this travels inside messages; 0: 16 KiB; at most 64 KiB */
 	uint64_t attempt_ns;         /* how long one copy of a call waits for its answer before another is sent; 0: 5 s */
 	uint64_t attr_ttl_ns, entry_ttl_ns; /* that the kernel may cache what we hold a lease on; 0: 1 s */
 	uint32_t leases_max;         /* inodes that leases are held on; 0: 131072 */
+	enum client_atime {
+		CLIENT_ATIME_RELATIVE, /* the first read after a change of an inode moves its atime, and one a day */
+		CLIENT_ATIME_STRICT,   /* every read does */
+		CLIENT_ATIME_NEVER,
+	} atime;
+	bool no_diratime;            /* not that of directories */
 	struct log *log;         /* may be NULL */
 };
 
@@ -62,7 +70,8 @@ struct client_op {
 	bool is_admin;         /* calls of the mount itself */
 	bool fills_pages;      /* of a read: what it gets goes to the kernel's page cache, whose pages are locked until it is answered */
 	bool from_pages;       /* of a write: from the kernel's page cache, likewise */
-	bool past_cache;       /* of a write: it waits nowhere (O_DIRECT) */
+	bool past_cache;       /* O_DIRECT: what is written waits nowhere, nothing is read ahead */
+	bool leaves_atime;     /* of a read: O_NOATIME */
 	bool appends;          /* of a write: it goes to the end of the file; fcntl(F_SETFL) may have changed what the open said */
 	/* Set by a read that fills pages: client_op_done follows. */
 	struct node *reading;
@@ -237,6 +246,8 @@ struct client_counters {
 	uint64_t behind_bytes, behind_flushes; /* written behind; extents sent */
 	uint64_t behind_waits;        /* of writers, for room */
 	uint64_t behind_reads;        /* answered from what waits to be written */
+	uint64_t ahead_bytes, ahead_hits; /* read ahead; reads that found all they wanted there */
+	uint64_t ahead_unused;        /* bytes of these that were dropped without having been read */
 	uint64_t small_moved;         /* files that outgrew their inode */
 	uint64_t opens_told;          /* files opened without a call that the MDT had to know of */
 	uint64_t locks_reclaimed;     /* ranges told to a restarted MDT */
@@ -247,7 +258,12 @@ struct client_counters {
 void client_on_stats(struct client *client, void (*fn)(void *ctx, struct json_out *json), void *ctx);
 const struct client_counters *client_counters(const struct client *client);
 uint64_t client_id(const struct client *client);
+/* Of the map; and from when on it says that `id` is evicted, 0: it does not. */
+uint64_t client_map_epoch(const struct client *client);
+uint64_t client_evicted_at(const struct client *client, uint64_t id);
 struct rpc *client_rpc(struct client *client);
+/* Writes that have their lease, and are not answered. */
+size_t client_writes_running(const struct client *client);
 uint64_t client_unstable_bytes(const struct client *client);
 /* What an eviction would lose now: that, what waits to be written, and what was written to small files and not saved. */
 uint64_t client_unsaved_bytes(const struct client *client);

@@ -133,9 +133,11 @@ struct node {
 	/* data that waits to be written (behind.c) */
 	struct list extents;        /* extent.node_link */
 	uint64_t behind_bytes;      /* in them */
+	uint64_t size_sent;         /* while there are extents: the size but for what waits */
 	uint64_t extents_gone;      /* counts those that are no more */
 	uint32_t extents_stuck;     /* a full disk did not take them */
 	bool flush_held;            /* the file is being cut off: what is stuck stays */
+	struct list aheads;         /* ahead.node_link: blocks that were read ahead (ahead.c) */
 	uint32_t local_opens;       /* files opened without a call */
 	bool removed;               /* its last name may be gone: then the MDT keeps it for us until we say that we forget it */
 	uint64_t told_handle;       /* under which the MDT was told of them; 0: was not */
@@ -143,6 +145,13 @@ struct node {
 	uint64_t written_ns;        /* when the last write ended */
 	struct list_node writing_link; /* client.writing_nodes, while it may write */
 	struct list_node dirty_link;
+	/* access times (atime.c) */
+	bool atime_known;           /* the following are */
+	uint16_t atime_gen;         /* of the newest attributes */
+	int64_t atime_ns;           /* the latest of that generation, the MDT's or our own reads' */
+	uint64_t atime_change;      /* attr.change of the newest attributes */
+	uint64_t atime_raised_ns;   /* when a read of ours last moved it; 0: not since what is known of the attributes was lost */
+	struct list_node atime_link; /* client.atime_nodes, if the MDT is still to be told */
 	uint64_t size_bytes, blocks;
 	bool blocks_guessed;        /* blocks may be too many: the objects are asked when the writing is over */
 	uint32_t size_gen;
@@ -159,6 +168,16 @@ struct node {
 	bool error_told;            /* the last one, to somebody */
 };
 
+/* What was read through an open file, as runs without gaps; zeroed: nothing yet. */
+struct reads {
+	uint64_t run_start, run_end;
+	int64_t stride;         /* from the start of the run before */
+	uint64_t record_len;    /* of the run before */
+	uint32_t hits;          /* runs at equal distances so far */
+	uint32_t window;        /* of a run that goes on: how far ahead it is read */
+	uint64_t ahead_end;     /* up to where that was done */
+};
+
 struct client_file {
 	struct list_node node_link;
 	struct client *client;
@@ -166,6 +185,7 @@ struct client_file {
 	uint64_t handle;
 	uint32_t flags;
 	uint64_t error_seq;         /* node errors up to here were told */
+	struct reads reads;
 	bool lost;                  /* we were evicted: EIO */
 	bool local;                 /* opened without a call, by our lease */
 	bool closed;                /* by client_stop: only memory is left */
@@ -209,6 +229,8 @@ struct client {
 	struct list extents_by_age; /* extent.age_link, all */
 	struct list extents_idle, extents_due, extents_stuck; /* extent.queue_link */
 	uint64_t extents_made, behind_bytes;
+	struct list aheads;         /* ahead.age_link: blocks that were read ahead, oldest first */
+	uint32_t ahead_count;
 	uint32_t flushes_running;
 	uint64_t behind_from_ns;    /* until then nothing waits: a disk is full */
 	struct waitq flush_wanted;  /* the flusher sleeps here */
@@ -224,6 +246,7 @@ struct client {
 	struct list opnos;          /* ascending */
 	struct map nodes;
 	struct list dirty_nodes;
+	struct list atime_nodes;    /* node.atime_link, the longest here first */
 	struct map uobjects;
 	struct list uobjects_by_age;
 	uint64_t unstable_bytes, last_seq;
@@ -286,6 +309,8 @@ void session_nap(struct client *client, uint64_t duration_ns);
 void session_end(struct client *client);
 struct cred session_cred(const struct client_op *op);
 int64_t session_mdt_now_ns(const struct client *client);
+/* It was that late at the MDT when it answered, or later: its clock may have been set forward since we last asked. */
+void session_heard_time(struct client *client, int64_t time_ns);
 
 /* ---- serve.c --------------------------------------------------------------------------------------------------- */
 int client_serve(void *ctx, struct rpc_call *call, const void *req, void *rep);
@@ -313,6 +338,8 @@ void node_add_unpublished(const struct node *node, struct attr *attr);
 void node_set_error(struct node *node, int rc);
 /* Is what we know of the size all there is to know? */
 bool node_size_is_ours(const struct node *node);
+/* Its attributes are about to be changed, by us or others: what we know of them is not used. */
+void node_lose_attr(struct node *node);
 void node_clean(struct client *client, struct node *node);
 void node_mark_dirty(struct client *client, struct node *node);
 
@@ -457,13 +484,15 @@ void small_free(struct client *client, struct node *node);
 void small_lose(struct client *client, struct node *node);
 /* data_place is DATA_INLINE, the size is known. Bytes read, 0 behind the end. Does not park. */
 int64_t small_read(const struct node *node, uint64_t offset, uint8_t *ret_data, size_t len);
-/* 1: it is done, in memory. 0: it goes to the objects, where all the data is now. Parks, as a running write. */
+/* 1: it is done, in memory. 0: it goes to the objects, where all the data is now. ERR_not_ready: the lease was lost meanwhile. Parks, as a running write. */
 int small_write(struct client *client, struct client_op *op, struct node *node, uint64_t offset, const uint8_t *data, size_t len);
 /* Before a write, without a lease: until there is room for what is not saved. Parks. */
 int small_reserve(struct client *client, struct client_op *op);
 bool small_is_pressed(const struct client *client);
-/* To the objects with it. Parks, as a running write. */
+/* To the objects with it. Parks, as a running write. ERR_not_ready as above. */
 int small_move(struct client *client, struct client_op *op, struct node *node);
+/* Is there data, or the news that it is in the objects now, that the MDT has not? */
+bool small_owes(const struct node *node);
 /* Is there something to tell of a time when we had a lease? A new one counts only afterwards. */
 bool small_is_pending(const struct node *node);
 /* What a message that tells the size says of the data, by enum size_flags; *ret_data is in arena. */
@@ -491,6 +520,10 @@ struct behind_reader {
 int64_t behind_read(struct client *client, struct client_op *op, struct node *node, const struct behind_reader *reader);
 /* Does something wait? */
 bool behind_has(const struct node *node);
+/* The size as an MDT may know it: were we to die, the file would be that long, and have all its data. */
+uint64_t behind_size(const struct node *node);
+/* A write has gone through, up to `end`. */
+void behind_passed(struct node *node, uint64_t end);
 /* Until what waits now of the file has gone to its objects, is lost, or found no room, as is told at the node. Parks. Errors: called off. */
 int behind_flush(struct client *client, struct client_op *op, struct node *node);
 /* The same, and what the objects got is stable. Errors: called off, or of data that was lost meanwhile. The caller is a user of the node. */
@@ -511,6 +544,17 @@ uint64_t behind_drop_all(struct client *client);
 size_t behind_inos(const struct client *client, uint64_t *ret_inos);
 /* Memory only: for client_free. */
 void behind_free_all(struct client *client);
+
+/* ---- ahead.c: data that will be read -------------------------------------------------------------------------------- */
+/* Somebody reads that now: what will he want next? Does not park. */
+void ahead_follow(struct client *client, const struct client_op *op, struct node *node, struct reads *reads, uint64_t offset, uint64_t len);
+/* As a running read. How many bytes, up to the file's end, or 0: not all of it is here. Parks. Errors: called off. */
+int64_t ahead_read(struct client *client, struct client_op *op, struct node *node, uint64_t offset, uint8_t *ret_data, size_t len);
+/* What was read ahead of the range, or at all, is not right any more. Do not park. */
+void ahead_drop(struct node *node, uint64_t offset, uint64_t len);
+void ahead_drop_all(struct node *node);
+/* Memory only: for client_free. */
+void ahead_free_all(struct client *client);
 
 /* ---- data.c ---------------------------------------------------------------------------------------------------- */
 /* Child tasks of one task, which waits for all of them. */
@@ -536,6 +580,31 @@ struct data_out {
 };
 /* As unstable data. Parks. */
 int data_write_through(struct client *client, struct client_op *op, struct node *node, const struct data_out *out);
+/* Of a file whose size is ours: into buf at its start. How many bytes. Parks, as a running read by our lease; asks no MDT. */
+int64_t data_read_ahead(struct client *client, struct node *node, uint64_t offset, struct client_buf *buf, size_t len);
+
+/* ---- atime.c ---------------------------------------------------------------------------------------------------- */
+/* The inode has been read for `op`: its atime moves if the mount's rule says so. Does not park. */
+void atime_read(struct client *client, const struct client_op *op, struct node *node);
+/* The same where the kernel does not know that it was; before_ns: node->atime_ns of before. Parks. */
+void atime_copied(struct client *client, const struct client_op *op, struct node *node, int64_t before_ns);
+/* Attributes that came, or are about to be told: the newest atime that is known, there and here. */
+void atime_merge(struct client *client, struct node *node, struct attr *attr);
+/* Would the next read move it? Then the kernel's pages should not answer it. */
+bool atime_is_due(const struct client *client, const struct node *node);
+/* This mount has changed the inode: whoever has it open to read asks us again, if that moves its atime. Parks. */
+void atime_changed(struct client *client, struct node *node);
+/* What a message that goes anyway says of it, by enum size_flags; false: nothing. When it is answered: atime_said. */
+bool atime_say(const struct node *node, uint8_t *ret_flags, int64_t *ret_atime_ns, uint16_t *ret_atime_gen);
+void atime_said(struct node *node, int64_t atime_ns, uint16_t atime_gen);
+bool atime_is_pending(const struct node *node);
+/* The node goes. */
+void atime_forget(struct node *node);
+/* All that the MDT does not know. Parks. */
+int atime_send_all(struct client *client, struct client_op *op);
+void atime_task(void *arg);
+/* Inodes whose atime the MDT is still to be told. */
+size_t atime_count(const struct client *client);
 
 /* ---- vxattr.c -------------------------------------------------------------------------------------------------- */
 bool vxattr_is(struct str name);

@@ -151,6 +151,7 @@ int64_t client_copy(struct client *client, struct client_op *op, struct client_f
 	struct copy copy = {.client = client, .op = op, .from = from, .to = to, .from_at = from_at, .to_at = to_at};
 	uint64_t room = INT64_MAX - min_u64(max_u64(from_at, to_at), INT64_MAX);
 	copy.len = min_u64(min_u64(len, COPY_BYTES_MAX), room);
+	int64_t atime_ns = from->node->atime_ns;
 	int rc = check(&copy);
 	if (rc < 0)
 		return rc;
@@ -162,5 +163,7 @@ int64_t client_copy(struct client *client, struct client_op *op, struct client_f
 		if (rc == 0)
 			rc = hole > 0 ? copy_hole(&copy, hole) : copy_data(&copy, data_len(&copy));
 	} while (rc > 0 && copy.len > 0);
+	if (copy.done > 0)
+		atime_copied(client, op, from->node, atime_ns);
 	return copy.done > 0 ? (int64_t)copy.done : rc;
 }

@@ -291,6 +291,21 @@ static int64_t read_leased(struct transfer *transfer)
 	return behind_read(transfer->client, transfer->op, node, &reader);
 }
 
+int64_t data_read_ahead(struct client *client, struct node *node, uint64_t offset, struct client_buf *buf, size_t len)
+{
+	struct client_op op = {.is_admin = true, .fills_pages = true}; /* the latter: no MDT is asked */
+	struct transfer transfer = {
+		.client = client,
+		.op = &op,
+		.node = node,
+		.buf = buf,
+		.data = client_buf_ptr(buf),
+		.offset = offset,
+		.len = len,
+	};
+	return read_leased(&transfer);
+}
+
 int64_t client_read(struct client *client, struct client_op *op, struct client_file *file, uint64_t offset, struct client_buf *buf,
 		    size_t len)
 {
@@ -315,9 +330,14 @@ int64_t client_read(struct client *client, struct client_op *op, struct client_f
 	int rc = lease_data_enter(client, op, file->node, need);
 	if (rc < 0)
 		return rc;
-	int64_t done = read_leased(&transfer);
+	ahead_follow(client, op, file->node, &file->reads, offset, transfer.len);
+	int64_t done = ahead_read(client, op, file->node, offset, transfer.data, transfer.len);
+	if (done == 0)
+		done = read_leased(&transfer);
 	if (done >= 0 && file->lost)
 		done = fail(EIO); /* evicted meanwhile */
+	if (done >= 0)
+		atime_read(client, op, file->node);
 	lease_data_leave(client, op, file->node, need);
 	return done;
 }
@@ -400,6 +420,53 @@ static size_t within_file(const struct client_op *op, const struct node *node, u
 	return offset < node->size_bytes ? (size_t)min_u64(len, node->size_bytes - offset) : 0;
 }
 
+static int write_data(struct transfer *transfer)
+{
+	struct client *client = transfer->client;
+	int rc = small_write(client, transfer->op, transfer->node, transfer->offset, transfer->data, transfer->len);
+	if (rc == 0)
+		rc = behind_write(client, transfer->op, transfer->node, transfer->offset, transfer->buf, transfer->data, transfer->len);
+	if (rc == 0) {
+		rc = do_transfer(transfer);
+		behind_passed(transfer->node, rc == 0 ? transfer->offset + transfer->len : 0);
+	}
+	return rc < 0 ? rc : 0;
+}
+
+/* Once under a lease. ERR_not_ready: that was lost before anything was done. */
+static int write_once(struct client *client, struct client_op *op, struct client_file *file, struct transfer *transfer, size_t len)
+{
+	struct node *node = file->node;
+	uint64_t asked = transfer->offset; /* of an append: where the kernel took the end to be */
+	int rc = op->from_pages ? 0 : small_reserve(client, op); /* pages are locked: they wait for nothing */
+	if (rc == 0 && !op->from_pages)
+		rc = behind_reserve(client, op, node);
+	if (rc == 0)
+		rc = write_begin(client, op, file, &transfer->offset);
+	if (rc < 0)
+		return rc;
+	uint64_t offset = transfer->offset, filled = node->reads_filled;
+	size_t kept = within_file(op, node, offset, len);
+	transfer->len = kept;
+	transfer->client_id = client->identity.client;
+	transfer->mtime_ns = session_mdt_now_ns(client);
+	ahead_drop(node, offset, kept);
+	if (offset > INT64_MAX || len > INT64_MAX - offset)
+		rc = fail(EFBIG);
+	else if (kept > 0)
+		rc = write_data(transfer);
+	if (rc == 0 && file->lost)
+		rc = fail(EIO); /* evicted meanwhile: the data went with the rest */
+	if (rc == 0 && kept > 0)
+		node_written(client, node, offset + kept, kept);
+	ahead_drop(node, offset, kept); /* it may have been read ahead before it was written */
+	/* The kernel has dropped the pages of the range that it asked for before it sent this: what was read since may be from before. */
+	if (!op->from_pages && (offset != asked || node->reads_filled != filled || node->reads_filling > 0))
+		lease_drop_own_pages(client, node, offset, len);
+	write_end(client, op, file);
+	return rc;
+}
+
 int64_t client_write(struct client *client, struct client_op *op, struct client_file *file, uint64_t offset, struct client_buf *buf,
 		     const uint8_t *data, size_t len)
 {
@@ -411,45 +478,18 @@ int64_t client_write(struct client *client, struct client_op *op, struct client_
 		return 0;
 	if (len > CLIENT_BUF_BYTES)
 		return fail(EINVAL);
-	uint64_t asked = offset; /* of an append: where the kernel took the end to be */
-	int rc = op->from_pages ? 0 : small_reserve(client, op); /* pages are locked: they wait for nothing */
-	if (rc == 0 && !op->from_pages)
-		rc = behind_reserve(client, op, file->node);
-	if (rc == 0)
-		rc = write_begin(client, op, file, &offset);
-	if (rc < 0)
-		return rc;
-	uint64_t filled = file->node->reads_filled;
-	size_t kept = within_file(op, file->node, offset, len);
 	struct transfer transfer = {
 		.client = client,
 		.op = op,
 		.node = file->node,
 		.buf = buf,
 		.data = client->slab + (data - client->slab),
-		.offset = offset,
-		.len = kept,
-		.client_id = client->identity.client,
-		.mtime_ns = session_mdt_now_ns(client),
 		.writes = true,
 	};
-	if (offset > INT64_MAX || len > INT64_MAX - offset)
-		rc = fail(EFBIG);
-	else
-		rc = kept > 0 ? small_write(client, op, file->node, offset, data, kept) : 1;
-	if (rc == 0)
-		rc = behind_write(client, op, file->node, offset, buf, data, kept);
-	if (rc == 0)
-		rc = do_transfer(&transfer);
-	else if (rc > 0)
-		rc = 0;
-	if (rc == 0 && file->lost)
-		rc = fail(EIO); /* evicted meanwhile: the data went with the rest */
-	if (rc == 0 && kept > 0)
-		node_written(client, file->node, offset + kept, kept);
-	/* The kernel has dropped the pages of the range that it asked for before it sent this: what was read since may be from before. */
-	if (!op->from_pages && (offset != asked || file->node->reads_filled != filled || file->node->reads_filling > 0))
-		lease_drop_own_pages(client, file->node, offset, len);
-	write_end(client, op, file);
+	int rc;
+	do {
+		transfer.offset = offset;
+		rc = write_once(client, op, file, &transfer, len);
+	} while (rc == -ERR_not_ready);
 	return rc < 0 ? rc : (int64_t)len;
 }

@@ -16,7 +16,8 @@ struct ino client_file_ino(const struct client_file *file)
 
 bool client_file_keeps_cache(const struct client_file *file)
 {
-	return lease_caches(file->node->lease.data_mode) && !file->node->giving && lease_is_live(file->client);
+	return lease_caches(file->node->lease.data_mode) && !file->node->giving && lease_is_live(file->client) &&
+	       !atime_is_due(file->client, file->node);
 }
 
 uint32_t client_file_flags(const struct client_file *file)
@@ -273,11 +274,12 @@ static void close_publishing(struct closing *closing)
 	node->publishing = true;
 	uint64_t dirtied = node->dirtied;
 	/* The right to write ends later, when all is stable (see lease_data.c); while nobody else may write, the size is told together with the data. */
-	bool tells = node->dirty && node->lease.data_mode != LEASE_PW && !small_is_pending(node);
+	bool tells = node->dirty && node->lease.data_mode != LEASE_PW && !small_owes(node);
 	int rc = send_close(closing, tells ? SIZE_VALID : 0);
 	bool stale = rc == -ERR_stale_layout;
 	bool gone = rc == -ENOENT || rc == -ESTALE;
-	if (node->dirty && (gone || (rc == 0 && tells && node->dirtied == dirtied)))
+	/* Data that lives with the inode is not told here: as long as it is owed, the node is dirty, or nobody would ever tell it. */
+	if (node->dirty && !small_owes(node) && (gone || (rc == 0 && tells && node->dirtied == dirtied)))
 		node_clean(client, node);
 	node->publishing = false;
 	waitq_wake_all(&node->changed);
@@ -324,6 +326,8 @@ static void close_start(struct client *client, struct client_file *file)
 	list_remove(&file->node_link);
 	if (file->flags & OPEN_WRITE)
 		node->writers--;
+	if (list_is_empty(&node->files))
+		ahead_drop_all(node);
 	if (file->local) {
 		close_local(client, node);
 		return;
@@ -412,6 +416,7 @@ int client_fsync_ino(struct client *client, struct client_op *op, struct ino ino
 int client_syncfs(struct client *client, struct client_op *op)
 {
 	int rc = behind_save_all(client, op);
-	int published = attr_publish_all(client, op);
-	return rc < 0 ? rc : published;
+	int published = attr_publish_all(client, op), told = atime_send_all(client, op);
+	rc = rc < 0 ? rc : published;
+	return rc < 0 ? rc : told;
 }

@@ -63,6 +63,7 @@ struct fuse_file {
 	struct client_file *file;   /* owned */
 	uint32_t users;             /* requests: one that was answered early may go on after the release */
 	bool released;              /* the last user frees it */
+	bool leaves_atime;          /* it was opened with O_NOATIME */
 	uint64_t suid_checked_ns;   /* when the file was last seen to have no set-id bits; 0: never */
 	uint64_t suid_checked_mode_gen; /* fuse_channel.mode_gen then */
 };

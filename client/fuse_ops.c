@@ -274,7 +274,7 @@ static int rename_to(struct fuse_request *req, uint64_t new_parent, uint32_t fla
 		rc = fuse_take_text(req, &new_name);
 	if (rc < 0)
 		return rc;
-	if ((flags & ~(uint32_t)(RENAME_NOREPLACE | RENAME_EXCHANGE)) != 0)
+	if ((flags & ~(uint32_t)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)) != 0)
 		return fail(EINVAL);
 	return client_rename(req->channel->conf.client, &req->op, fuse_node(req), name, (struct ino){new_parent}, new_name, flags);
 }

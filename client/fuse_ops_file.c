@@ -67,6 +67,7 @@ int fuse_run_open(struct fuse_request *req)
 	if (rc < 0)
 		return rc;
 	fill_open(req, file, flags, fuse_answer(req, sizeof(struct fuse_open_out)));
+	req->opened->leaves_atime = (in->flags & O_NOATIME) != 0;
 	if ((in->open_flags & FUSE_OPEN_KILL_SUIDGID) == 0)
 		return 0;
 	rc = kill_suid(req, fuse_node(req));
@@ -143,6 +144,8 @@ int fuse_run_read(struct fuse_request *req)
 		return fail(EINVAL);
 	/* Only what goes past the page cache names the owner of its locks: all else fills pages, which are locked until it is answered. */
 	req->op.fills_pages = (in->read_flags & FUSE_READ_LOCKOWNER) == 0;
+	req->op.past_cache = (in->flags & O_DIRECT) != 0;
+	req->op.leaves_atime = (in->flags & O_NOATIME) != 0;
 	rc = client_buf_get(req->channel->conf.client, &req->op, &req->out_buf);
 	if (rc < 0)
 		return rc;
@@ -278,6 +281,7 @@ static int read_dir(struct fuse_request *req, bool plus)
 {
 	const struct fuse_read_in *in = fuse_take(req, sizeof(*in));
 	size_t size = min_u64(in->size, CLIENT_BUF_BYTES);
+	req->op.leaves_atime = (in->flags & O_NOATIME) != 0;
 	struct dir_answer answer = {.at = arena_alloc(&req->arena, size), .size = size, .plus = plus};
 	int rc = client_readdir(req->channel->conf.client, &req->op, fuse_node(req), in->offset, plus, (uint32_t)size, add_dirent, &answer);
 	req->out = answer.at;

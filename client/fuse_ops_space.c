@@ -63,6 +63,7 @@ static int64_t copy(struct fuse_request *req)
 		rc = fail(EINVAL);
 	if (rc < 0)
 		return rc;
+	req->op.leaves_atime = from->leaves_atime;
 	return client_copy(req->channel->conf.client, &req->op, from->file, in->off_in, to->file, in->off_out, in->len);
 }
 

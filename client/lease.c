@@ -22,7 +22,7 @@ uint64_t lease_change_begin(struct client *client, struct node *node)
 		return 0;
 	node->changing++;
 	node->changed_at = ++client->changes;
-	node->attr_valid = false;
+	node_lose_attr(node);
 	return node->changed_at;
 }
 
@@ -40,8 +40,10 @@ void lease_set_data_mode(struct client *client, struct node *node, uint8_t mode)
 {
 	node->lease.data_mode = mode;
 	bool linked = list_node_is_linked(&node->writing_link);
-	if (!lease_caches(mode))
+	if (!lease_caches(mode)) {
 		small_lease_lost(client, node);
+		ahead_drop_all(node);
+	}
 	if (lease_writes(mode) && !linked)
 		list_push_back(&client->writing_nodes, &node->writing_link);
 	else if (!lease_writes(mode) && linked)
@@ -67,6 +69,7 @@ void lease_take(struct client *client, struct node *node, const struct lease *le
 	if (attr != NULL && lease->attr_mode != LEASE_NONE && node->changed_at <= asked && node->changing == 0) {
 		node->attr = *attr;
 		node_add_unpublished(node, &node->attr);
+		atime_merge(client, node, &node->attr);
 		node->attr_valid = true;
 	}
 	if (lease_caches(node->lease.data_mode) && !lease_caches(data))
@@ -110,7 +113,7 @@ static void unlink_lease(struct client *client, struct node *node)
 	if (node->lease.number != 0)
 		list_remove(&node->leased_link);
 	node->lease = (struct lease){0};
-	node->attr_valid = false;
+	node_lose_attr(node);
 }
 
 void lease_known(struct client *client, struct node *node, uint64_t number)

@@ -129,7 +129,7 @@ static bool goes_on_while_giving(const struct node *node, enum lease_need need)
 	if (node->giving && !node->fills_held && (lease_caches(node->lease.data_mode) || node->dropping) && place_is_known(node))
 		return true; /* else it has brought no page under this lease, and nobody waits for it */
 	/* Until the recall is answered, the file is as the attributes say that are being given back. */
-	return node->giving_attr > 0 && node->size_known && !node->truncating && place_is_known(node);
+	return node->giving_attr > 0 && node->size_known && place_is_known(node);
 }
 
 static void fill_begin(struct client_op *op, struct node *node)
@@ -140,12 +140,11 @@ static void fill_begin(struct client_op *op, struct node *node)
 	node->users++;
 }
 
-/* One that waits for a truncation by this mount is answered after it, and with it the kernel learns the size. */
 static bool has_fills_until(const struct node *node, uint64_t last)
 {
 	list_for_each(at, &node->fills) {
 		const struct client_op *op = CONTAINER_OF(at, struct client_op, fill_link);
-		if (op->fill_number <= last && (op->filling || !node->truncating))
+		if (op->fill_number <= last)
 			return true;
 	}
 	return false;

@@ -236,7 +236,7 @@ static void give_names(struct client *client, struct node *node, bool attr, bool
 	dir = dir && node->lease.dir_mode != LEASE_NONE;
 	if (attr) {
 		node->lease.attr_mode = LEASE_NONE;
-		node->attr_valid = false;
+		node_lose_attr(node);
 		node->giving_attr++;
 	}
 	if (dir) {
@@ -274,7 +274,7 @@ static void fill_size(const struct node *node, uint8_t *ret_flags, uint32_t *ret
 {
 	if (!node->dirty || !node->size_known)
 		return;
-	*ret_flags = SIZE_VALID;
+	*ret_flags |= SIZE_VALID;
 	*ret_size_gen = node->size_gen;
 	*ret_size_bytes = node->size_bytes;
 	*ret_mtime_ns = node->mtime_ns;
@@ -331,6 +331,7 @@ int lease_serve_recall(struct client *client, struct arena *arena, const struct 
 		behind_discard(node); /* nobody will read it */
 	int rc = give_data(client, node, req->data_keep, deadline_ns);
 	if (rc == 0) {
+		(void)atime_say(node, &rep->flags, &rep->atime_ns, &rep->atime_gen); /* again with the next message: this answer may be lost */
 		if (req->attr)
 			tell_opens(client, node, rep); /* without the lease nobody would ask before the file goes */
 		if (req->data_keep != LEASE_PW) /* else the data is not stable, and its size a promise */
@@ -343,7 +344,9 @@ int lease_serve_recall(struct client *client, struct arena *arena, const struct 
 int lease_serve_glimpse(struct client *client, const struct glimpse_req *req, struct glimpse_rep *rep)
 {
 	const struct node *node = node_find(client, req->ino);
-	if (node != NULL)
+	if (node != NULL) {
 		fill_size(node, &rep->flags, &rep->size_gen, &rep->size_bytes, &rep->mtime_ns, &rep->blocks);
+		(void)atime_say(node, &rep->flags, &rep->atime_ns, &rep->atime_gen); /* it is told another time, too */
+	}
 	return 0;
 }

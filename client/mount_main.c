@@ -38,6 +38,7 @@ struct mount {
 	char **words;          /* argv as our own options have it; it and what it points to live as long as the process */
 	struct options options;
 	struct mount_spec spec;
+	enum client_atime atime;
 	char *kernel_options;  /* owned; "" if there are none */
 	char *mountpoint;      /* absolute; malloc's */
 	bool is_fake;          /* mount -f: check the words and do nothing */
@@ -117,6 +118,21 @@ static int translate_words(struct mount *mount, int argc, char **argv, char **re
 	return count;
 }
 
+static int take_atime(struct mount *mount)
+{
+	static const char *const words[] = {
+		[CLIENT_ATIME_RELATIVE] = "relatime", [CLIENT_ATIME_STRICT] = "strictatime", [CLIENT_ATIME_NEVER] = "noatime"};
+	const char *wanted = mount->options.conf.atime.text;
+	for (size_t i = 0; i < ARRAY_COUNT(words); i++) {
+		if (strcmp(wanted, words[i]) == 0) {
+			mount->atime = mount->options.conf.ro ? CLIENT_ATIME_NEVER : (enum client_atime)i;
+			return 0;
+		}
+	}
+	fprintf(stderr, "%s: atime=%s: relatime, strictatime or noatime was expected\n", program, wanted);
+	return fail(ERR_conf);
+}
+
 /* 0: go on; 1: done, well; an error: it was told. */
 static int take_words(struct mount *mount, int argc, char **argv)
 {
@@ -137,6 +153,9 @@ static int take_words(struct mount *mount, int argc, char **argv)
 	if (rc != 0)
 		return rc;
 	char error[CONF_ERROR_BYTES_MAX];
+	rc = take_atime(mount);
+	if (rc < 0)
+		return rc;
 	rc = mount_spec_parse(mount->options.words[0], &mount->spec, error);
 	if (rc < 0) {
 		fprintf(stderr, "%s: %s\n", program, error);
@@ -272,10 +291,13 @@ static int make_node(struct mount *mount, char error[IO_ERROR_TEXT_BYTES])
 		.pid = (uint32_t)getpid(),
 		.buffers = (uint32_t)min_u64(conf->unstable_max / CLIENT_BUF_BYTES + BUFFERS_BESIDE_UNSTABLE, UINT32_MAX / 2),
 		.unstable_bytes_max = conf->unstable_max,
+		.ahead_bytes_max = conf->readahead > 0 ? conf->readahead : CLIENT_NO_READ_AHEAD,
 		.dirty_bytes_max = conf->dirty_max > 0 ? conf->dirty_max : CLIENT_WRITE_THROUGH,
 		.dirty_file_bytes_max = conf->dirty_file_max > 0 ? conf->dirty_file_max : CLIENT_WRITE_THROUGH,
 		.attr_ttl_ns = conf->attr_timeout,
 		.entry_ttl_ns = conf->entry_timeout,
+		.atime = mount->atime,
+		.no_diratime = !conf->diratime,
 		.log = &mount->log,
 	});
 	return rc;

@@ -113,22 +113,35 @@ static void append(char *list, struct str word)
 void mount_options_split(const char *list, char *ret_ours, char *ret_kernel)
 {
 	static const char *const kernels[] = {"suid", "nosuid", "dev", "nodev", "exec", "noexec", "async", "sync", "atime", "noatime",
-					      "dirsync", "nodiratime", NULL};
-	/* relatime and its kin: access times are the MDT's business */
+					      "dirsync", NULL};
 	static const char *const nobodys[] = {"rw", "defaults", "_netdev", "auto", "noauto", "user", "nouser", "users", "owner", "group",
-					      "nofail", "relatime", "norelatime", "strictatime", "nostrictatime", "diratime",
-					      "lazytime", "nolazytime", "iversion", "noiversion", "mand", "nomand", "silent", "loud", NULL};
+					      "nofail", "lazytime", "nolazytime", "iversion", "noiversion", "mand", "nomand", "silent",
+					      "loud", NULL};
+	/* words of others, and what they are here; the last of several counts */
+	static const struct {
+		const char *word, *ours;
+	} translated[] = {
+		{"hard", "soft=false"}, /* NFS's */
+		{"relatime", "atime=relatime"}, {"norelatime", "atime=strictatime"}, {"strictatime", "atime=strictatime"},
+		{"nostrictatime", "atime=relatime"}, {"atime", "atime=relatime"}, {"noatime", "atime=noatime"},
+		{"diratime", "diratime"}, {"nodiratime", "diratime=false"},
+	};
 	ret_ours[0] = ret_kernel[0] = '\0';
 	for (const char *at = list; *at != '\0';) {
 		struct str word = {at, strcspn(at, ",")};
 		at += word.len + (at[word.len] == ',');
-		if (str_eq(word, STR("hard"))) { /* NFS's word; the last of both counts */
-			append(ret_ours, STR("soft=false"));
-			continue;
+		bool is_ours = false;
+		for (size_t i = 0; i < ARRAY_COUNT(translated); i++) {
+			if (str_eq(word, str_of(translated[i].word))) {
+				append(ret_ours, str_of(translated[i].ours));
+				is_ours = true;
+			}
 		}
+		if (is_ours && !is_one_of(word, kernels))
+			continue;
 		if (word.len == 0 || is_one_of(word, nobodys) || begins(word, STR("x-")) || begins(word, STR("X-")) ||
 		    begins(word, STR("comment=")) || begins(word, STR("user=")) || begins(word, STR("uhelper=")) || begins(word, STR("helper=")))
 			continue;
-		append(is_one_of(word, kernels) ? ret_kernel : ret_ours, word);
+		append(is_one_of(word, kernels) ? ret_kernel : ret_ours, word); /* noatime is both's: who looks at the mounts shall see it */
 	}
 }

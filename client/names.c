@@ -258,9 +258,13 @@ int client_readlink(struct client *client, struct client_op *op, struct ino ino,
 	struct readlink_req req = {.ino = ino};
 	struct readlink_rep rep;
 	int rc = session_mdt_call(client, ino, &(struct call){.op = OP_readlink, .req = &req, .rep = &rep, .arena = arena, .who = op});
-	if (rc == 0)
-		*ret_target = rep.target;
-	return rc;
+	if (rc < 0)
+		return rc;
+	*ret_target = rep.target;
+	struct node *node = node_find(client, ino);
+	if (node != NULL)
+		atime_read(client, op, node);
+	return 0;
 }
 
 int client_link(struct client *client, struct client_op *op, struct ino ino, struct ino parent, struct str name,
@@ -382,8 +386,8 @@ int client_rename(struct client *client, struct client_op *op, struct ino parent
 	if (moved)
 		change_removes(&to, rep.replaced);
 	(void)change_end(&to, moved ? &rep.ino : NULL);
-	bool exchanged = moved && (flags & RENAME_EXCHANGE) != 0;
-	(void)change_end(&from, !moved ? NULL : exchanged ? &rep.replaced : &no_ino);
+	bool exchanged = moved && (flags & RENAME_EXCHANGE) != 0, hidden = (flags & RENAME_WHITEOUT) != 0; /* what stands there now has a new number */
+	(void)change_end(&from, !moved || hidden ? NULL : exchanged ? &rep.replaced : &no_ino);
 	if (moved && !ino_eq(parent, new_parent)) {
 		entry_moves(client, parent, new_parent);
 		if (exchanged)
@@ -567,6 +571,8 @@ int client_readdir(struct client *client, struct client_op *op, struct ino dir, 
 		arena_init(&arena);
 		rc = give_run(&listing, bytes_max, &arena, &end);
 	}
+	if (listing.given || rc == 0)
+		atime_read(client, op, listing.node);
 	node_put(client, listing.node);
 	return listing.given ? 0 : rc;
 }

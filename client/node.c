@@ -23,10 +23,12 @@ static struct node *find_or_add(struct client *client, struct ino ino)
 	list_init(&node->lock_owners);
 	list_init(&node->fills);
 	list_init(&node->extents);
+	list_init(&node->aheads);
 	list_node_init(&node->dirty_link);
 	list_node_init(&node->leased_link);
 	list_node_init(&node->writing_link);
 	list_node_init(&node->small_link);
+	list_node_init(&node->atime_link);
 	waitq_init(&node->changed);
 	node->recalled = lease_tomb_of(client, ino);
 	map_insert(&client->nodes, &node->node, map_hash_u64(ino.v));
@@ -35,11 +37,13 @@ static struct node *find_or_add(struct client *client, struct ino ino)
 
 static void maybe_free(struct client *client, struct node *node)
 {
-	if (node->lookups > 0 || node->users > 0 || node->dirty || lease_writes(node->lease.data_mode))
+	if (node->lookups > 0 || node->users > 0 || node->dirty || lease_writes(node->lease.data_mode) || atime_is_pending(node))
 		return;
 	CHECK(list_is_empty(&node->files));
 	lease_forget(client, node);
+	atime_forget(node);
 	small_free(client, node);
+	ahead_drop_all(node);
 	dircache_free(client, node);
 	map_remove(&client->nodes, &node->node);
 	mem_free(node->layout);
@@ -143,6 +147,12 @@ void node_written(struct client *client, struct node *node, uint64_t end, uint64
 		attr->mtime_ns = attr->ctime_ns = node->mtime_ns;
 	}
 	node_mark_dirty(client, node);
+}
+
+void node_lose_attr(struct node *node)
+{
+	node->attr_valid = false;
+	node->atime_raised_ns = 0;
 }
 
 bool node_size_is_ours(const struct node *node)

@@ -152,6 +152,13 @@ struct cred session_cred(const struct client_op *op)
 	return (struct cred){.uid = op->uid, .gid = op->gid};
 }
 
+void session_heard_time(struct client *client, int64_t time_ns)
+{
+	int64_t ahead_ns = time_ns - session_mdt_now_ns(client);
+	if (ahead_ns > 0)
+		client->mdt_offset_ns += ahead_ns;
+}
+
 int64_t session_mdt_now_ns(const struct client *client)
 {
 	return (int64_t)env_now_ns(client->env) + client->mdt_offset_ns;
@@ -594,4 +601,5 @@ void session_start_tasks(struct client *client)
 	task_spawn(client_loop(client), "committer", unstable_committer_task, client);
 	task_spawn(client_loop(client), "settler", lease_settler_task, client);
 	task_spawn(client_loop(client), "returner", lease_returner_task, client);
+	task_spawn(client_loop(client), "atimes", atime_task, client);
 }

@@ -50,7 +50,7 @@ static void forget_data(struct client *client, struct node *node)
 
 static bool is_used(const struct node *node)
 {
-	return node->small_dirty || node->small_moving || node->writes_running > 0 || node->reads_running > 0 || node->reads_filling > 0;
+	return node->small_dirty || node->small_moving || node->truncating || node->writes_running > 0 || node->reads_running > 0 || node->reads_filling > 0;
 }
 
 /* The longest here first. A read that fills pages must find the data while the lease is being given back, when nobody can be asked: so pages and
@@ -133,7 +133,7 @@ bool small_lend(struct client *client, struct node *node, uint8_t has_data, stru
 void small_lease_lost(struct client *client, struct node *node)
 {
 	node->data_place = DATA_PLACE_UNKNOWN;
-	if (!node->small_dirty)
+	if (!node->small_dirty && !node->small_moving)
 		forget_data(client, node);
 }
 
@@ -152,7 +152,7 @@ void small_lose(struct client *client, struct node *node)
 	client->counters.lost_bytes += node->small_len;
 	log_line(client->conf.log, LOG_LEVEL_ERROR, "small", "ino=%" PRIx64 " bytes=%u did=\"lost: the next fsync or close tells\"", node->ino.v,
 		 node->small_len);
-	if (node->data_place == DATA_PLACE_UNKNOWN)
+	if (node->data_place == DATA_PLACE_UNKNOWN && !node->small_moving)
 		forget_data(client, node);
 }
 
@@ -209,6 +209,8 @@ int small_write(struct client *client, struct client_op *op, struct node *node, 
 		rc = session_wait(client, op, &node->changed);
 	if (rc < 0)
 		return rc;
+	if (!lease_writes(node->lease.data_mode))
+		return fail(ERR_not_ready);
 	if (node->data_place != DATA_INLINE || node->lease.data_mode != LEASE_PW)
 		return 0;
 	if (offset + len <= SMALL_BYTES_MAX && !node->small_in_objects) {
@@ -241,7 +243,12 @@ int small_move(struct client *client, struct client_op *op, struct node *node)
 		rc = data_write_through(client, op, node, &out);
 	}
 	node->small_moving = false;
-	if (rc == 0) {
+	if (node->data_place == DATA_PLACE_UNKNOWN) {
+		/* The lease was lost meanwhile: it lives where it did, and what was not told is told as always. */
+		rc = rc < 0 ? rc : fail(ERR_not_ready);
+		if (!node->small_dirty)
+			forget_data(client, node);
+	} else if (rc == 0) {
 		node->data_place = DATA_AT_OBJECTS;
 		node->small_in_objects = false;
 		set_dirty(client, node, false);
@@ -258,9 +265,14 @@ int small_move(struct client *client, struct client_op *op, struct node *node)
 
 /* ---- telling the MDT ----------------------------------------------------------------------------------------------- */
 
+bool small_owes(const struct node *node)
+{
+	return node->small_dirty || node->small_moved;
+}
+
 bool small_is_pending(const struct node *node)
 {
-	return node->data_place == DATA_PLACE_UNKNOWN && (node->small_dirty || node->small_moved);
+	return node->data_place == DATA_PLACE_UNKNOWN && small_owes(node);
 }
 
 uint8_t small_say(struct client *client, const struct node *node, struct arena *arena, struct blob *ret_data)
@@ -285,7 +297,7 @@ void small_said(struct client *client, struct node *node, uint8_t said, uint64_t
 		return;
 	}
 	set_dirty(client, node, false);
-	if (node->data_place == DATA_PLACE_UNKNOWN)
+	if (node->data_place == DATA_PLACE_UNKNOWN && !node->small_moving)
 		forget_data(client, node);
 }
 

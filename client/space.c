@@ -189,7 +189,7 @@ static int enter_change(struct client *client, struct client_op *op, struct node
 		if (rc == 0 && !node->truncating)
 			return 0;
 		lease_data_leave(client, op, node, NEED_WRITE);
-		if (rc < 0)
+		if (rc < 0 && rc != -ERR_not_ready)
 			return rc;
 	}
 }
@@ -216,6 +216,7 @@ int client_fallocate(struct client *client, struct client_op *op, struct client_
 		rc = enter_change(client, op, node);
 	if (rc < 0)
 		return rc;
+	ahead_drop_all(node);
 	struct reach reach = {
 		.client = client,
 		.op = op,
@@ -227,6 +228,7 @@ int client_fallocate(struct client *client, struct client_op *op, struct client_
 		.mtime_ns = session_mdt_now_ns(client),
 	};
 	rc = reach_all(&reach);
+	ahead_drop_all(node);
 	if (rc == 0 && file->lost)
 		rc = fail(EIO); /* evicted meanwhile */
 	if (rc == 0) {
@@ -270,6 +272,11 @@ static int seek_leased(struct reach *reach, uint64_t *ret_offset)
 		if (!reach->hole && reach->start >= data_end)
 			return fail(ENXIO);
 		*ret_offset = reach->hole ? max_u64(reach->start, data_end) : reach->start;
+		return 0;
+	}
+	if (rc == 0 && behind_is_stuck(reach->node)) {
+		/* The objects do not have all the data: then there are no holes, as on a file system that knows none. */
+		*ret_offset = reach->hole ? size_bytes : reach->start;
 		return 0;
 	}
 	if (rc == 0)

@@ -296,8 +296,14 @@ static int get_stats(struct client *client, struct arena *arena, struct blob *re
 	json_u64(&json, "reads", counters->behind_reads);
 	json_u64(&json, "waits", counters->behind_waits);
 	json_end(&json);
+	json_object_begin(&json, "ahead");
+	json_u64(&json, "bytes", counters->ahead_bytes);
+	json_u64(&json, "unused_bytes", counters->ahead_unused);
+	json_u64(&json, "hits", counters->ahead_hits);
+	json_end(&json);
 	json_u64(&json, "unstable_bytes", client_unstable_bytes(client));
 	json_u64(&json, "unsaved_bytes", client_unsaved_bytes(client));
+	json_u64(&json, "atimes_untold", atime_count(client));
 	json_end(&json);
 	*ret_value = json_blob(&json);
 	return 0;

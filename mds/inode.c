@@ -20,6 +20,7 @@ struct attr inode_attr(struct mds *mds, const struct inode *inode, uint64_t clie
 		.size_bytes = inode->size_bytes,
 		.blocks = inode->blocks,
 		.atime_ns = inode->atime_ns,
+		.atime_gen = inode->atime_gen,
 		.mtime_ns = inode->mtime_ns,
 		.ctime_ns = inode->ctime_ns,
 		.btime_ns = inode->btime_ns,
@@ -227,7 +228,7 @@ void inode_mark_writer(struct operation *op, struct inode *inode)
 		struct wire_out out = op_buffer(op, 16);
 		number_encode(inode->size_gen, &out);
 		op_put(op, key_writer(inode->ino, op->client), blob_of(out.base, wire_len(&out)));
-		mark_add(&mds->sessions, inode->ino, op->client, inode->size_gen);
+		mark_add(&mds->sessions, inode->ino, op->client, inode->size_gen, mds->txn.collecting);
 	}
 	if ((inode->flags & INODE_HAS_DATA) == 0) {
 		inode->flags |= INODE_HAS_DATA;
@@ -282,4 +283,12 @@ int inode_publish(struct operation *op, struct inode *inode, uint32_t size_gen, 
 	}
 	*ret_changed = changed;
 	return 0;
+}
+
+bool inode_raise_atime(struct inode *inode, int64_t atime_ns, uint16_t atime_gen)
+{
+	if (atime_gen != inode->atime_gen || atime_ns <= inode->atime_ns)
+		return false;
+	inode->atime_ns = atime_ns;
+	return true;
 }

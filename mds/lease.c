@@ -74,6 +74,12 @@ bool lease_is_free(const struct operation *op, struct ino ino, uint8_t data)
 	return data == LEASE_NONE || !is_marked_by_others(op, ino);
 }
 
+/* The data is here, and not in the objects: it may have come here with the answer to the very recall that was to leave a right to go through. */
+static bool goes_past_inline(const struct inode *inode, uint8_t data)
+{
+	return (inode->flags & INODE_INLINE) != 0 && data != LEASE_NONE && !lease_caches(data);
+}
+
 struct lease lease_grant(struct operation *op, const struct inode *inode, bool dir, uint8_t data)
 {
 	struct mds *mds = op->mds;
@@ -93,8 +99,14 @@ struct lease lease_grant(struct operation *op, const struct inode *inode, bool d
 	hold->number = ++op->session->grants;
 	if (data == LEASE_PW && !alone)
 		hold->alone_since = hold->number;
+	/* The right may be one that another operation has just given, whose mark is still being written. */
+	const struct mark *mark = lease_writes(hold->data) ? mark_find(&mds->sessions, inode->ino, op->client) : NULL;
+	if (mark != NULL)
+		op->seen = max_u64(op->seen, mark->batch);
 	mds->counters.grants++;
-	return (struct lease){.number = hold->number, .attr_mode = hold->attr, .dir_mode = hold->dir, .data_mode = hold->data};
+	/* Nothing goes through to the objects of what lives with its inode, whatever we have kept of an older right. */
+	uint8_t told = goes_past_inline(inode, hold->data) ? LEASE_NONE : hold->data;
+	return (struct lease){.number = hold->number, .attr_mode = hold->attr, .dir_mode = hold->dir, .data_mode = told};
 }
 
 bool lease_end_write(struct operation *op, struct ino ino, uint64_t number)
@@ -242,6 +254,12 @@ static void take_size(struct operation *op, struct inode *inode, const struct ho
 		op_save(op, inode);
 }
 
+static void take_atime(struct operation *op, struct inode *inode, const struct lease_recall_rep *rep)
+{
+	if ((rep->flags & SIZE_ATIME) != 0 && inode_raise_atime(inode, rep->atime_ns, rep->atime_gen))
+		op_save(op, inode);
+}
+
 static void take_answer(struct operation *op, struct inode *inode, const struct lease_change *change, struct recall_one *one)
 {
 	struct mds *mds = op->mds;
@@ -249,7 +267,10 @@ static void take_answer(struct operation *op, struct inode *inode, const struct 
 	if (!one->answered || hold == NULL)
 		return;
 	take_size(op, inode, hold, &one->rep);
+	take_atime(op, inode, &one->rep);
 	uint8_t left = lease_kept(hold->data, change->data_keep);
+	if (goes_past_inline(inode, left))
+		left = LEASE_NONE; /* which is what the client made of it */
 	if (lease_writes(hold->data) && !lease_writes(left)) {
 		op_erase(op, key_writer(inode->ino, one->client));
 		mark_end(mds, inode->ino, one->client);
@@ -355,6 +376,8 @@ int lease_attr(struct operation *op, const struct inode *inode, struct attr *ret
 			return rc;
 		*ret_attr = inode_attr(op->mds, inode, op->client);
 		bool has_size = (rep.flags & SIZE_VALID) != 0;
+		if ((rep.flags & SIZE_ATIME) != 0 && rep.atime_gen == ret_attr->atime_gen && rep.atime_ns > ret_attr->atime_ns)
+			ret_attr->atime_ns = rep.atime_ns;
 		if (rc == 0 || (has_size && rep.size_gen != ret_attr->size_gen))
 			return 0;
 		/* Whoever writes alone has said how long the file is, or that we know it. Objects may have more by now: a write whose answer is still on its

@@ -190,6 +190,10 @@ struct attr inode_attr(struct mds *mds, const struct inode *inode, uint64_t clie
 /* A fresh inode number of a shard; its reservation goes into the batch that collects. ENOSPC: the shard has none left. */
 int ino_alloc(struct operation *op, uint16_t shard, struct ino *ret_ino);
 int64_t mds_time(struct mds *mds); /* monotonic */
+/* ops/create.c. A fresh inode of one link in the mutate step, not saved yet. The umask counts unless the directory has a default list. Nothing has changed
+ * when it fails. */
+int inode_make(struct operation *op, const struct cred *cred, const struct inode *dir, uint32_t mode, uint32_t umask, uint16_t shard,
+	       struct inode **ret_inode);
 /* Choose OSTs for a wanted layout (empty: dir's default or the file system's), encoded in op's arena. gen: of the layout, which the inode's
  * layout_gen equals: whoever has an older one asks again. ENOSPC, EINVAL, ENODEV, ERR_not_ready. */
 int place_layout(struct operation *op, const struct inode *dir, struct blob wanted, uint32_t gen, struct blob *ret_layout);
@@ -206,6 +210,10 @@ void inode_truncate(struct operation *op, struct inode *inode, uint64_t size_byt
  * changed. */
 int inode_publish(struct operation *op, struct inode *inode, uint32_t size_gen, uint64_t size_bytes, int64_t mtime_ns,
 		  uint64_t blocks, bool *ret_changed);
+
+/* Somebody has read it, then, by attributes with this generation of atime. Says whether that changed anything; the caller saves the inode. Leases on
+ * attributes stay where they are: an atime is no reason to ask every reader. */
+bool inode_raise_atime(struct inode *inode, int64_t atime_ns, uint16_t atime_gen);
 
 /* ---- data that lives with the inode (inline.c) ---------------------------------------------------------------- */
 /* A copy of the data; empty if it is elsewhere. Parks. Errors: ERR_corrupt. */

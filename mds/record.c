@@ -207,7 +207,8 @@ void inode_encode(const struct inode *inode, struct wire_out *out)
 	wire_put_u32(out, inode->uid);
 	wire_put_u32(out, inode->gid);
 	wire_put_u32(out, inode->rdev);
-	wire_put_u32(out, inode->flags);
+	wire_put_u16(out, (uint16_t)inode->flags);
+	wire_put_u16(out, inode->atime_gen);
 	wire_put_u64(out, inode->size_bytes);
 	wire_put_u64(out, inode->blocks);
 	wire_put_u64(out, (uint64_t)inode->atime_ns);
@@ -235,7 +236,8 @@ int inode_decode(struct ino ino, struct blob value, struct inode *ret_inode)
 	inode.uid = wire_get_u32(&in);
 	inode.gid = wire_get_u32(&in);
 	inode.rdev = wire_get_u32(&in);
-	inode.flags = wire_get_u32(&in);
+	inode.flags = wire_get_u16(&in);
+	inode.atime_gen = wire_get_u16(&in);
 	inode.size_bytes = wire_get_u64(&in);
 	inode.blocks = wire_get_u64(&in);
 	inode.atime_ns = (int64_t)wire_get_u64(&in);

@@ -71,7 +71,8 @@ struct rec;
 struct inode {
 	struct ino ino; /* from the key */
 	uint32_t mode, nlink, uid, gid, rdev;
-	uint32_t flags; /* enum inode_flags */
+	uint32_t flags; /* enum inode_flags; 16 bits in the record */
+	uint16_t atime_gen; /* as in attributes */
 	uint64_t size_bytes, blocks;
 	int64_t atime_ns, mtime_ns, ctime_ns, btime_ns;
 	int64_t modified_ns;   /* when what mtime tells of happened: a write of before then does not change mtime, which utimens may have set anywhere */

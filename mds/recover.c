@@ -70,7 +70,7 @@ static int visit_writer(struct mds *mds, const struct key_parts *parts, struct b
 		return rc;
 	if (session_find(&mds->sessions, parts->number) == NULL)
 		(void)session_add(&mds->sessions, parts->number); /* which counts its marks */
-	mark_add(&mds->sessions, parts->ino, parts->number, (uint32_t)size_gen);
+	mark_add(&mds->sessions, parts->ino, parts->number, (uint32_t)size_gen, 0);
 	return 0;
 }
 

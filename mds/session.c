@@ -260,7 +260,7 @@ struct mark *mark_find(const struct sessions *sessions, struct ino ino, uint64_t
 	return NULL;
 }
 
-void mark_add(struct sessions *sessions, struct ino ino, uint64_t client, uint32_t size_gen)
+void mark_add(struct sessions *sessions, struct ino ino, uint64_t client, uint32_t size_gen, uint64_t batch)
 {
 	struct mark *mark = mark_find(sessions, ino, client);
 	if (mark == NULL) {
@@ -273,6 +273,7 @@ void mark_add(struct sessions *sessions, struct ino ino, uint64_t client, uint32
 			session->mark_count++;
 	}
 	mark->size_gen = size_gen;
+	mark->batch = batch;
 }
 
 void mark_remove(struct sessions *sessions, struct ino ino, uint64_t client)

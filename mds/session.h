@@ -69,6 +69,7 @@ struct mark {
 	struct list_node link;
 	uint64_t client;
 	uint32_t size_gen; /* at the grant */
+	uint64_t batch;    /* that has its record: before it is durable, nobody hears of the right */
 };
 
 struct sessions {
@@ -109,7 +110,7 @@ bool file_is_open(struct sessions *sessions, struct ino ino);
 bool file_is_open_for_write(struct sessions *sessions, struct ino ino, uint64_t client);
 
 struct mark *mark_find(const struct sessions *sessions, struct ino ino, uint64_t client);
-void mark_add(struct sessions *sessions, struct ino ino, uint64_t client, uint32_t size_gen); /* or updates */
+void mark_add(struct sessions *sessions, struct ino ino, uint64_t client, uint32_t size_gen, uint64_t batch); /* or updates */
 void mark_remove(struct sessions *sessions, struct ino ino, uint64_t client); /* not there: nothing */
 
 #endif

@@ -71,7 +71,8 @@
 	OP(lock, 0x011e, OPF_MUTATES, 1, "Lock or unlock a range of a file for one owner; one that has to wait is queued, and called back.") \
 	OP(lock_test, 0x011f, OPF_IDEMPOTENT, 1, "Which lock of another owner is in the way?")                                  \
 	OP(lock_list, 0x0120, OPF_IDEMPOTENT, 1, "Who holds locks on a file and who waits.")                                    \
-	OP(lock_drop, 0x0121, OPF_MUTATES, 1, "All locks of an owner on a file: it has closed it.")
+	OP(lock_drop, 0x0121, OPF_MUTATES, 1, "All locks of an owner on a file: it has closed it.")                             \
+	OP(touch, 0x0122, OPF_IDEMPOTENT, 1, "Times of reads: atime is raised to them, unless it was set since. In no hurry.")
 
 #define lookup_REQ(F)                               \
 	F(cred, cred, 1, "who asks")                \
@@ -204,7 +205,7 @@
 	F(str, name, 1, "")              \
 	F(ino, new_parent, 1, "")        \
 	F(str, new_name, 1, "")          \
-	F(u32, flags, 1, "RENAME_NOREPLACE 1, RENAME_EXCHANGE 2")
+	F(u32, flags, 1, "RENAME_NOREPLACE 1, RENAME_EXCHANGE 2, RENAME_WHITEOUT 4")
 #define rename_REP(F)                                               \
 	F(ino, ino, 1, "that moved; none if both names were one inode") \
 	F(ino, replaced, 1, "that lost its name, none if there was none")
@@ -247,7 +248,8 @@
 	F(u64, blocks, 1, "of 512 bytes; 0: unknown")                         \
 	F(u64, lease_number, 1, "last grant that the client has seen: SIZE_LAST_WRITER is void if there is a newer one") \
 	F(blob, data, 1, "with SIZE_INLINE: the whole file, to live with its inode") \
-	F(i64, atime_ns, 1, "with SIZE_ATIME: when it was last read")
+	F(i64, atime_ns, 1, "with SIZE_ATIME: when it was last read")         \
+	F(u16, atime_gen, 1, "of the attributes by which that was decided")
 #define set_size_REP(F) F(attr, attr, 1, "") F(lease, lease, 1, "")
 
 #define set_layout_REQ(F)                                                        \
@@ -330,6 +332,9 @@
 
 #define lock_drop_REQ(F) F(ino, ino, 1, "") F(u64, owner, 1, "") F(u8, kind, 1, "enum lock_kind")
 #define lock_drop_REP(F) F(u64, change, 1, "number of this change")
+
+#define touch_REQ(F) F(blob, rows, 1, "of atime_row (proto/rows.h), 512 at most")
+#define touch_REP(F) F(u32, raised, 1, "inodes whose atime is a newer one now")
 
 /* ---- OST ------------------------------------------------------------------------------------------------------ */
 #define PROTO_OSS_OPS(OP)                                                                                                 \
@@ -518,7 +523,9 @@
 	F(u64, handle, 1, "under which it has the file open without having said so; 0: not open") \
 	F(blob, data, 1, "with SIZE_INLINE: the whole file, to live with its inode")  \
 	F(u8, known, 1, "1: its kernel refers to the inode, and may go on asking of it when it has no name any more") \
-	F(u8, wants_data, 1, "1: nothing is given back yet: once more with the data, for reads that cannot wait")
+	F(u8, wants_data, 1, "1: nothing is given back yet: once more with the data, for reads that cannot wait") \
+	F(i64, atime_ns, 1, "with SIZE_ATIME: when it was last read")                 \
+	F(u16, atime_gen, 1, "of the attributes by which that was decided")
 
 #define glimpse_REQ(F) F(ino, ino, 1, "")
 #define glimpse_REP(F)                                                                \
@@ -526,7 +533,9 @@
 	F(u32, size_gen, 1, "")                                                       \
 	F(u64, size_bytes, 1, "")                                                     \
 	F(i64, mtime_ns, 1, "")                                                       \
-	F(u64, blocks, 1, "")
+	F(u64, blocks, 1, "")                                                         \
+	F(i64, atime_ns, 1, "with SIZE_ATIME: when it was last read")                 \
+	F(u16, atime_gen, 1, "of the attributes by which that was decided")
 
 #define lock_granted_REQ(F)                                                           \
 	F(ino, ino, 1, "")                                                            \

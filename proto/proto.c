@@ -98,7 +98,8 @@ void wire_put_attr(struct wire_out *out, const struct attr *attr)
 	wire_put_u32(out, attr->uid);
 	wire_put_u32(out, attr->gid);
 	wire_put_u32(out, attr->rdev);
-	wire_put_u32(out, attr->flags);
+	wire_put_u16(out, (uint16_t)attr->flags);
+	wire_put_u16(out, attr->atime_gen);
 	wire_put_u64(out, attr->size_bytes);
 	wire_put_u64(out, attr->blocks);
 	wire_put_u64(out, (uint64_t)attr->atime_ns);
@@ -118,7 +119,8 @@ struct attr wire_get_attr(struct wire_in *in)
 	attr.uid = wire_get_u32(in);
 	attr.gid = wire_get_u32(in);
 	attr.rdev = wire_get_u32(in);
-	attr.flags = wire_get_u32(in);
+	attr.flags = wire_get_u16(in);
+	attr.atime_gen = wire_get_u16(in);
 	attr.size_bytes = wire_get_u64(in);
 	attr.blocks = wire_get_u64(in);
 	attr.atime_ns = (int64_t)wire_get_u64(in);

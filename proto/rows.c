@@ -39,6 +39,21 @@ struct lease_row lease_row_get(struct wire_in *in)
 	return row;
 }
 
+void atime_row_put(struct wire_out *out, const struct atime_row *row)
+{
+	wire_put_u64(out, row->ino.v);
+	wire_put_u64(out, (uint64_t)row->atime_ns);
+	wire_put_u16(out, row->atime_gen);
+}
+
+struct atime_row atime_row_get(struct wire_in *in)
+{
+	struct atime_row row = {.ino = {wire_get_u64(in)}};
+	row.atime_ns = (int64_t)wire_get_u64(in);
+	row.atime_gen = wire_get_u16(in);
+	return row;
+}
+
 void lock_row_put(struct wire_out *out, const struct lock_row *row)
 {
 	wire_put_u64(out, row->ino.v);

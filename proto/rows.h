@@ -25,6 +25,16 @@ enum { LEASE_ROW_BYTES = 23 };
 void lease_row_put(struct wire_out *out, const struct lease_row *row);
 struct lease_row lease_row_get(struct wire_in *in);
 
+/* touch: when the client last read an inode, by attributes with this atime_gen */
+struct atime_row {
+	struct ino ino;
+	int64_t atime_ns;
+	uint16_t atime_gen;
+};
+enum { ATIME_ROW_BYTES = 18, ATIME_ROWS_MAX = 512 };
+void atime_row_put(struct wire_out *out, const struct atime_row *row);
+struct atime_row atime_row_get(struct wire_in *in);
+
 /* reclaim, lock_list: one locked range, or one that is waited for */
 struct lock_row {
 	struct ino ino;

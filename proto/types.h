@@ -58,7 +58,8 @@ struct attr {
 	uint32_t nlink;
 	uint32_t uid, gid;
 	uint32_t rdev;  /* major << 20 | minor, as the kernel's new_encode_dev gives it to FUSE */
-	uint32_t flags; /* attr_flags */
+	uint32_t flags; /* attr_flags; 16 bits on the wire */
+	uint16_t atime_gen; /* changes with every atime that is set: that of a read from before does not count afterwards */
 	uint64_t size_bytes;
 	uint64_t blocks; /* of 512 bytes */
 	int64_t atime_ns, mtime_ns, ctime_ns, btime_ns; /* since 1970, MDT time */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * lookup, getattr, setattr, readlink, set_size, statfs. */
+ * lookup, getattr, setattr, readlink, set_size, touch, statfs. */
 #include "mds/acl.h"
 #include "mds/mds_impl.h"
+#include "proto/rows.h"
 
 #include <sys/stat.h>
 
@@ -95,6 +96,8 @@ static void set_times(struct operation *op, struct inode *inode, const struct se
 		inode->mtime_ns = req->mtime_ns;
 	if (req->valid & SET_ATIME_NOW)
 		inode->atime_ns = op->now_ns;
+	if (req->valid & (SET_ATIME | SET_ATIME_NOW))
+		inode->atime_gen++;
 	if (req->valid & SET_MTIME_NOW)
 		inode->mtime_ns = op->now_ns;
 	if (req->valid & (SET_MTIME | SET_MTIME_NOW))
@@ -198,6 +201,8 @@ int mds_op_set_size(struct operation *op, const struct set_size_req *req, struct
 	if (rc < 0)
 		return rc;
 	changed = inline_take(op, inode, req->flags, req->data) || changed;
+	if (req->flags & SIZE_ATIME)
+		changed = inode_raise_atime(inode, req->atime_ns, req->atime_gen) || changed;
 	if ((req->flags & SIZE_LAST_WRITER) != 0 && lease_end_write(op, req->ino, req->lease_number)) {
 		op_erase(op, key_writer(req->ino, op->client));
 		mark_end(op->mds, req->ino, op->client);
@@ -206,6 +211,35 @@ int mds_op_set_size(struct operation *op, const struct set_size_req *req, struct
 		op_save(op, inode);
 	rep->attr = inode_attr(op->mds, inode, op->client);
 	rep->lease = lease_grant(op, inode, false, LEASE_NONE);
+	return 0;
+}
+
+int mds_op_touch(struct operation *op, const struct touch_req *req, struct touch_rep *rep)
+{
+	struct wire_in in = wire_in(req->rows);
+	if (op->mds->identity.state != TARGET_UP)
+		return fail(ERR_grace);
+	if (req->rows.len > (size_t)ATIME_ROWS_MAX * ATIME_ROW_BYTES)
+		return fail(ERR_malformed);
+	while (wire_left(&in) > 0) {
+		struct inode *inode = NULL;
+		struct atime_row row = atime_row_get(&in);
+		if (in.err < 0)
+			return fail(ERR_malformed);
+		int rc = op_gates(op, &(struct gate_want){row.ino, GATE_EXCLUSIVE}, 1);
+		if (rc == 0)
+			rc = op_inode(op, row.ino, &inode);
+		if (rc == 0)
+			rc = op_mutate(op);
+		if (rc == -ERR_evicted || err_is(rc, ERR_retry))
+			return rc; /* those before stay: a repeat changes nothing of them */
+		if (rc < 0)
+			continue; /* it is gone, or cannot be read: nobody minds when it was */
+		if (!inode_raise_atime(inode, row.atime_ns, row.atime_gen))
+			continue;
+		op_save(op, inode);
+		rep->raised++;
+	}
 	return 0;
 }
 

@@ -35,9 +35,8 @@ static void inherit_list(struct operation *op, const struct inode *dir, struct i
 		inode_set_acl(op, inode, true, blob_of(arena_dup(op->arena, list.ptr, list.len), list.len));
 }
 
-/* A fresh inode in the mutate step, not saved yet. The umask counts unless the directory has a default list. Nothing has changed when it fails. */
-static int inode_make(struct operation *op, const struct cred *cred, const struct inode *dir, uint32_t mode, uint32_t umask, uint16_t shard,
-		      struct inode **ret_inode)
+int inode_make(struct operation *op, const struct cred *cred, const struct inode *dir, uint32_t mode, uint32_t umask, uint16_t shard,
+	       struct inode **ret_inode)
 {
 	uint32_t gid = 0;
 	struct ino ino;
@@ -308,7 +307,8 @@ int mds_op_mknod(struct operation *op, const struct mknod_req *req, struct mknod
 	struct blob layout = {0};
 	if (!type_allowed(req->mode))
 		return fail(EINVAL);
-	if ((S_ISCHR(req->mode) || S_ISBLK(req->mode)) && req->cred.uid != 0)
+	bool whiteout = S_ISCHR(req->mode) && req->rdev == 0; /* anybody may hide a name, as Linux has it since 5.8 */
+	if ((S_ISCHR(req->mode) || S_ISBLK(req->mode)) && !whiteout && req->cred.uid != 0)
 		return fail(EPERM);
 	int rc = enter_free(op, &req->cred, req->parent, req->name, &entry);
 	if (rc == 0 && S_ISREG(req->mode))

@@ -5,7 +5,7 @@
 
 #include <sys/stat.h>
 
-enum { MOVE_NOREPLACE = 1, MOVE_EXCHANGE = 2, DEPTH_MAX = 100000 };
+enum { MOVE_NOREPLACE = 1, MOVE_EXCHANGE = 2, MOVE_WHITEOUT = 4, DEPTH_MAX = 100000 };
 
 struct move {
 	struct entry from, to;
@@ -160,7 +160,17 @@ static void exchange(struct operation *op, struct move *move)
 	op->mds->counters.renames_exchanging++;
 }
 
-static void replace(struct operation *op, struct move *move)
+/* What overlay file systems leave where something was: it hides what lies below. Saved, without a name yet. Nothing has changed when it fails. */
+static int make_whiteout(struct operation *op, const struct cred *cred, const struct move *move, struct inode **ret_inode)
+{
+	int rc = inode_make(op, cred, move->from.dir, S_IFCHR, 0, ino_shard(move->from.dir->ino), ret_inode);
+	if (rc == 0)
+		op_save(op, *ret_inode);
+	return rc;
+}
+
+/* whiteout: takes the old name; NULL: nothing does. */
+static void replace(struct operation *op, struct move *move, struct inode *whiteout)
 {
 	struct inode *child = move->from.child, *victim = move->to.child;
 	if (victim != NULL)
@@ -168,7 +178,10 @@ static void replace(struct operation *op, struct move *move)
 	else
 		entry_add(op, &move->to, child);
 	find_again(&move->from); /* the other name may stand in the same bucket */
-	entry_remove(op, &move->from);
+	if (whiteout != NULL)
+		entry_replace(op, &move->from, whiteout);
+	else
+		entry_remove(op, &move->from);
 	reparent(move, child, move->from.dir, move->to.dir);
 	child->ctime_ns = op->now_ns;
 	op_save(op, child);
@@ -178,7 +191,7 @@ static void replace(struct operation *op, struct move *move)
 			move->to.dir->nlink--;
 		inode_drop_link(op, victim, S_ISDIR(victim->mode) ? victim->nlink : 1);
 	}
-	dir_touch(op, move->from.dir, -1);
+	dir_touch(op, move->from.dir, whiteout != NULL ? 0 : -1);
 	dir_touch(op, move->to.dir, victim == NULL);
 	save_dirs(op, move);
 }
@@ -201,7 +214,9 @@ static int recall(struct operation *op, struct move *move)
 int mds_op_rename(struct operation *op, const struct rename_req *req, struct rename_rep *rep)
 {
 	struct move move = {.flags = req->flags, .between_dirs = !ino_eq(req->parent, req->new_parent)};
-	if ((req->flags & ~(uint32_t)(MOVE_NOREPLACE | MOVE_EXCHANGE)) != 0 || req->flags == (MOVE_NOREPLACE | MOVE_EXCHANGE))
+	struct inode *whiteout = NULL;
+	if ((req->flags & ~(uint32_t)(MOVE_NOREPLACE | MOVE_EXCHANGE | MOVE_WHITEOUT)) != 0 ||
+	    ((req->flags & MOVE_EXCHANGE) != 0 && req->flags != MOVE_EXCHANGE))
 		return fail(EINVAL);
 	int rc = name_check(req->name);
 	if (rc == 0)
@@ -227,6 +242,8 @@ int mds_op_rename(struct operation *op, const struct rename_req *req, struct ren
 		rc = recall(op, &move);
 	if (rc == 0)
 		rc = op_mutate(op);
+	if (rc == 0 && (req->flags & MOVE_WHITEOUT) != 0)
+		rc = make_whiteout(op, &req->cred, &move, &whiteout);
 	if (rc < 0)
 		return rc;
 	rep->ino = move.from.child->ino;
@@ -235,6 +252,6 @@ int mds_op_rename(struct operation *op, const struct rename_req *req, struct ren
 	if (req->flags & MOVE_EXCHANGE)
 		exchange(op, &move);
 	else
-		replace(op, &move);
+		replace(op, &move, whiteout);
 	return 0;
 }

@@ -32,10 +32,12 @@ struct linear_state {
 
 enum linear_kind {
 	/* register: one file that is only ever written whole. a: the value, from 1, each used once; 0 is the empty file */
-	LINEAR_WRITE,    /* a */
-	LINEAR_TRUNCATE, /* to nothing */
+	LINEAR_WRITE,    /* a; b 1: when it has returned, it is stable */
+	LINEAR_TRUNCATE, /* to nothing, stable */
 	LINEAR_READ,     /* seen.words[0]: the value, 0 or LINEAR_TORN */
 	LINEAR_SIZE,     /* seen.words[0]: 0 empty, 1 whole, LINEAR_TORN another size */
+	LINEAR_REVERT,   /* a crash: back to what was last stable */
+	LINEAR_TEAR,     /* a crash: to what was never written */
 	/* append: records behind each other. a: the record's number, 1..65535 */
 	LINEAR_APPEND, /* a */
 	LINEAR_LIST,   /* seen: linear_records_* */

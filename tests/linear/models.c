@@ -20,6 +20,7 @@ static const char *rc_text(int32_t rc)
 
 /* ---- register ------------------------------------------------------------------------------------------------- */
 
+/* words[0]: the value; words[1]: what was last stable. */
 static bool register_step(const struct linear_state *before, const struct linear_op *op, struct linear_state *ret_after)
 {
 	uint64_t value = before->words[0];
@@ -27,14 +28,22 @@ static bool register_step(const struct linear_state *before, const struct linear
 	switch (op->kind) {
 	case LINEAR_WRITE:
 		ret_after->words[0] = op->a;
+		if (op->returned && op->b != 0)
+			ret_after->words[1] = op->a;
 		return true;
 	case LINEAR_TRUNCATE:
-		ret_after->words[0] = 0;
+		ret_after->words[0] = ret_after->words[1] = 0;
+		return true;
+	case LINEAR_REVERT:
+		ret_after->words[0] = before->words[1];
+		return true;
+	case LINEAR_TEAR:
+		ret_after->words[0] = LINEAR_TORN;
 		return true;
 	case LINEAR_READ:
 		return !op->returned || op->seen.words[0] == value;
 	case LINEAR_SIZE:
-		return !op->returned || op->seen.words[0] == (value != 0);
+		return !op->returned || value == LINEAR_TORN || op->seen.words[0] == (value != 0);
 	default:
 		return false;
 	}
@@ -51,6 +60,8 @@ static void register_op_text(const struct linear_op *op, char *text, size_t size
 		text_of(text, size, "write", op->a);
 	else if (op->kind == LINEAR_TRUNCATE)
 		(void)snprintf(text, size, "truncate");
+	else if (op->kind == LINEAR_REVERT || op->kind == LINEAR_TEAR)
+		(void)snprintf(text, size, "a crash may %s", op->kind == LINEAR_REVERT ? "undo what is not stable" : "leave a part of it");
 	else if (!op->returned)
 		(void)snprintf(text, size, "%s", op->kind == LINEAR_READ ? "read" : "size");
 	else if (op->kind == LINEAR_READ)

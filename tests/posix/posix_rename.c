@@ -116,6 +116,58 @@ static void same_file(void)
 	OK(renameat2(AT_FDCWD, "a", AT_FDCWD, "b", RENAME_EXCHANGE), "exchange of two names of one file");
 }
 
+/* What overlay file systems ask for: a device 0:0 takes the place of what was moved. */
+static void whiteout(void)
+{
+	static const enum kind kinds[] = {REG, HARD, LINK, FIFO, EMPTY, FULL};
+	for (size_t i = 0; i < COUNT_OF(kinds); i++)
+		for (int over = 0; over < 2; over++)
+			for (int across = 0; across < 2; across++) {
+				const char *f = kind_names[kinds[i]], *b = across ? "there/b" : "b", *d = posix_path("w%zu%d%d", i, over, across);
+				NEED(mkdir(d, 0755));
+				NEED(chdir(d));
+				NEED(mkdir("there", 0755));
+				make(kinds[i], "a");
+				if (over)
+					make(is_dir(kinds[i]) ? EMPTY : REG, b);
+				ino_t ino = posix_stat("a").st_ino;
+				unsigned long links = posix_stat(".").st_nlink;
+				if (over)
+					ERR(renameat2(AT_FDCWD, "a", AT_FDCWD, b, RENAME_WHITEOUT | RENAME_NOREPLACE), EEXIST, "and noreplace, of a %s", f);
+				unsigned flags = RENAME_WHITEOUT | (over ? 0u : (unsigned)RENAME_NOREPLACE);
+				OK(renameat2(AT_FDCWD, "a", AT_FDCWD, b, flags), "leave a whiteout for a %s, over %d, across %d", f, over, across);
+				struct stat st = posix_stat("a");
+				EQ(st.st_mode, S_IFCHR, "it is a device without permissions, %s", f);
+				EQ(st.st_rdev, 0, "number 0:0, %s", f);
+				EQ(st.st_nlink, 1, "with one name, %s", f);
+				IS(st.st_ino != ino, "and a new inode, %s", f);
+				IS(posix_stat(b).st_ino == ino, "what was there has the new name, %s", f);
+				if (is_dir(kinds[i]) && (across || over))
+					EQ(posix_stat(".").st_nlink, links - 1, "links of the old parent, %s, over %d, across %d", f, over, across);
+				OK(unlink("a"), "it can be removed, %s", f);
+				EQ(posix_stat("a").st_ino, 0, "and is gone, %s", f);
+				NEED(chdir(".."));
+			}
+	posix_make("f", 0644, 1);
+	posix_make("g", 0644, 1);
+	NEED(link("f", "h"));
+	ERR(renameat2(AT_FDCWD, "f", AT_FDCWD, "g", RENAME_WHITEOUT | RENAME_EXCHANGE), EINVAL, "a whiteout does not go with exchange");
+	ERR(renameat2(AT_FDCWD, "absent", AT_FDCWD, "g", RENAME_WHITEOUT), ENOENT, "a whiteout of nothing");
+	OK(renameat2(AT_FDCWD, "f", AT_FDCWD, "h", RENAME_WHITEOUT), "two names of one file");
+	EQ(posix_stat("f").st_nlink, 2, "stay as they are");
+	/* whoever may rename may leave one, and make one */
+	NEED(mkdir("mine", 0755));
+	NEED(chown("mine", OTHER_UID, OTHER_UID));
+	posix_become(&posix_other);
+	posix_make("mine/f", 0644, 1);
+	OK(renameat2(AT_FDCWD, "mine/f", AT_FDCWD, "mine/g", RENAME_WHITEOUT), "of another than root");
+	OK(mknod("mine/h", S_IFCHR, 0), "mknod of one, of another than root");
+	ERR(mknod("mine/i", S_IFCHR, 0x103), EPERM, "but of no other device");
+	posix_become(&posix_root);
+	EQ(posix_stat("mine/f").st_uid, OTHER_UID, "the whiteout is his");
+	EQ(posix_stat("mine/h").st_uid, OTHER_UID, "and the one that was made");
+}
+
 static void bad_paths(void)
 {
 	static char name256[300];
@@ -189,5 +241,5 @@ static void parents(void)
 	}
 }
 
-const struct posix_case posix_cases_rename[] = {{"matrix", matrix}, {"same_file", same_file}, {"bad_paths", bad_paths},
+const struct posix_case posix_cases_rename[] = {{"matrix", matrix}, {"same_file", same_file}, {"whiteout", whiteout}, {"bad_paths", bad_paths},
 						{"over_open", over_open}, {"parents", parents}, {0}};

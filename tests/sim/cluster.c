@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #define MGS_ADDRESS "tcp://mds0:7400"
-enum { SIM_BUFFERS = 24, RECORDED_TASKS = 3, LOCK_TASKS = 2 };
+enum { SIM_BUFFERS = 24, RECORDED_TASKS = 4, LOCK_TASKS = 2 };
 static const uint64_t start_ns_max = 60 * NS_PER_S, live_ns_max = 240 * NS_PER_S, settle_ns = 20 * NS_PER_S;
 
 /* ---- what runs in each process -------------------------------------------------------------------------------- */
@@ -68,7 +68,9 @@ static void client_main(struct process *process, struct env *env)
 {
 	static const uint64_t dirty_max[] = {0, 64 * KIB, 512 * KIB};
 	struct cluster *cluster = process->cluster;
+	bool strict = (cluster->opts.seed + process->index) % 4 == 0;
 	process->client = client_new(env, &(struct client_conf){.mgs = MGS_ADDRESS, .fsname = "sim", .host = process->name, .mountpoint = "/sim",
+								.atime = strict ? CLIENT_ATIME_STRICT : CLIENT_ATIME_RELATIVE,
 								.pid = process->index + 1, .buffers = SIM_BUFFERS, .attempt_ns = NS_PER_S,
 								.dirty_bytes_max = dirty_max[cluster->opts.seed % ARRAY_COUNT(dirty_max)]});
 	int rc = client_start(process->client);
@@ -101,9 +103,37 @@ static void process_main(struct sim_node *node, void *ctx)
 		if (rc < 0)
 			cannot_start(process, rc, error);
 		process->serving = rc == 0;
+		history_server_serves(&process->cluster->workload->history);
 	} else {
 		client_main(process, env);
 	}
+}
+
+/* ---- what the recorder asks ----------------------------------------------------------------------------------- */
+
+static const struct client *mount_of(void *ctx, unsigned client)
+{
+	const struct cluster *cluster = ctx;
+	const struct process *process = client < cluster->client_count ? &cluster->clients[client] : &cluster->verifier;
+	return process->serving ? process->client : NULL;
+}
+
+static uint64_t recorder_identity(void *ctx, unsigned client)
+{
+	const struct client *mount = mount_of(ctx, client);
+	return mount != NULL ? client_id(mount) : 0;
+}
+
+static uint64_t recorder_epoch(void *ctx, unsigned client)
+{
+	const struct client *mount = mount_of(ctx, client);
+	return mount != NULL ? client_map_epoch(mount) : 0;
+}
+
+static uint64_t recorder_evicted_at(void *ctx, unsigned client, uint64_t identity)
+{
+	const struct client *mount = mount_of(ctx, client);
+	return mount != NULL && identity != 0 ? client_evicted_at(mount, identity) : 0;
 }
 
 /* ---- processes ------------------------------------------------------------------------------------------------ */
@@ -169,6 +199,8 @@ void process_crash(struct process *process)
 	make_room(process);
 	process_gone(process);
 	sim_node_crash(process->node);
+	if (process->kind == PROCESS_OST)
+		history_server_crashed(&process->cluster->workload->history);
 	if (process->kind == PROCESS_CLIENT)
 		workload_crashed(process->cluster->workload, process->index);
 }
@@ -399,11 +431,12 @@ const char *cluster_run(const struct cluster_opts *opts, struct cluster_coverage
 	cluster.client_count = 2 + (unsigned)rng_below(&cluster.rng, 2);
 	if (opts->clients > 0)
 		cluster.client_count = (unsigned)min_u64(opts->clients, CLUSTER_CLIENTS_MAX);
-	struct workload_opts work = {.clients = cluster.client_count, .tasks = 2, .shared_tasks = 1,
+	struct workload_opts work = {.clients = cluster.client_count, .tasks = opts->history ? 1 : 2, .shared_tasks = 1,
 				     .recorded_tasks = opts->history ? RECORDED_TASKS : 0, .lock_tasks = LOCK_TASKS,
 				     .think_ns_max = 30 * NS_PER_MS};
 	cluster.workload = workload_new(cluster.world, opts->seed, &work);
 	cluster.workload->history.names_only = opts->names_only;
+	cluster.workload->history.hooks = (struct history_hooks){recorder_identity, recorder_epoch, recorder_evicted_at, &cluster};
 	process_new(&cluster, &cluster.mds, PROCESS_MDS, 0);
 	for (unsigned i = 0; i < cluster.ost_count; i++)
 		process_new(&cluster, &cluster.osts[i], PROCESS_OST, i);

@@ -27,7 +27,7 @@ struct cluster_coverage {
 	struct mds_counters mds;
 	struct ost_counters ost;
 	struct client_counters client;
-	uint64_t server_crashes, client_crashes, stops, freezes, cuts, full_spells, clock_jumps, evicted_mounts, step_crashes;
+	uint64_t server_crashes, client_crashes, stops, freezes, cuts, full_spells, clock_jumps, evicted_mounts, step_crashes, isolations, deaf;
 	struct world_counts world;
 	struct history_counts history;
 	struct lockwork_counts locks;
@@ -65,6 +65,7 @@ struct cluster {
 	struct rng rng; /* the plan's */
 	struct process mds, osts[CLUSTER_OSTS_MAX], clients[CLUSTER_CLIENTS_MAX], verifier;
 	unsigned ost_count, client_count;
+	bool calm; /* no faults of messages and disks: only what the plan has */
 	bool healing, finished, verified;
 	uint64_t look_again_ns; /* at the stores: not after every event */
 	struct cluster_coverage *coverage;

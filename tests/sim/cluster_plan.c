@@ -12,6 +12,8 @@
  *                   OSTs, but not while one recovers: what its crash lost and a full disk then refuses is lost, and told at the next fsync
  *                   or close, which the oracle could not tell from silence
  *   clocks          real time jumps both ways
+ *   isolation       with --history: a mount in the middle of a write to objects is cut off from everybody until it is evicted, and reaches OSTs
+ *                   again before it reaches the MDT; or the MDT crashes, and one mount cannot reach it for a while
  *   signals         for all programs of a mount, which make their calls again; the same with the end of a soft mount's patience
  *
  * A client's crash loses what it had not fsynced, and its programs: the oracle knows. An evicted mount counts as crashed. */
@@ -24,10 +26,14 @@
 
 enum event_kind {
 	EVENT_SERVER_CRASH, EVENT_STEP_CRASH, EVENT_CLIENT_CRASH, EVENT_STOP, EVENT_FREEZE, EVENT_CUT, EVENT_LONG_CUT, EVENT_FULL, EVENT_CLOCK,
-	EVENT_ALL_CRASH, EVENT_SIGNAL, EVENT_EXPIRY, EVENT_KINDS,
+	EVENT_ALL_CRASH, EVENT_SIGNAL, EVENT_EXPIRY, EVENT_ISOLATE, EVENT_DEAF, EVENT_KINDS,
 };
 static const unsigned event_weights[EVENT_KINDS] = {12, 40, 5, 8, 6, 12, 2, 5, 4, 3, 15, 5};
-enum { STEP_LOOKS_MAX = 400, EVENT_GAP_MS_MAX = 900 };
+/* Fewer crashes, and more of what makes mounts believe what is true no more; in calm runs little else, so that much is done. */
+static const unsigned history_weights[EVENT_KINDS] = {6, 16, 6, 4, 10, 10, 6, 3, 4, 2, 10, 5, 14, 14};
+static const unsigned calm_weights[EVENT_KINDS] = {2, 4, 4, 2, 8, 4, 6, 0, 4, 0, 4, 2, 30, 20};
+static const uint64_t write_look_ns = 5 * NS_PER_MS;
+enum { WRITE_LOOKS_MAX = 200, STEP_LOOKS_MAX = 400, EVENT_GAP_MS_MAX = 900, HISTORY_GAP_MS_MAX = 4000 /* else everything is always recovering */ };
 
 struct looking {
 	struct cluster *cluster;
@@ -242,6 +248,76 @@ static void evicted_watch(void *arg)
 	world_after(cluster->world, 100 * NS_PER_MS, evicted_watch, cluster);
 }
 
+/* ---- isolation ------------------------------------------------------------------------------------------------ */
+
+static void cut_both(struct cluster *cluster, struct process *a, struct process *b, uint64_t duration_ns)
+{
+	uint64_t until_ns = world_now_ns(cluster->world) + duration_ns;
+	world_cut(cluster->world, a->node, b->node, until_ns);
+	world_cut(cluster->world, b->node, a->node, until_ns);
+}
+
+static void cut_from_osts(struct cluster *cluster, struct process *client, uint64_t duration_ns)
+{
+	for (unsigned i = 0; i < cluster->ost_count; i++)
+		cut_both(cluster, client, &cluster->osts[i], duration_ns);
+}
+
+/* From all, for longer than a lease; from the MDT for much longer: before the mount tries an OST again, it asks for the map, which takes long. */
+static void isolate(struct cluster *cluster, struct process *client, struct history_object *object)
+{
+	cluster->coverage->isolations += object != NULL;
+	world_note(cluster->world, client->node, "is isolated%s", object != NULL ? " in the middle of a write" : "");
+	if (object != NULL)
+		history_want(&cluster->workload->history, object, (CLUSTER_LEASE_MS + 1500) * NS_PER_MS);
+	cut_from_osts(cluster, client, some_ms(cluster, CLUSTER_LEASE_MS + 200, CLUSTER_LEASE_MS + 1500));
+	cut_both(cluster, client, &cluster->mds, some_ms(cluster, 2 * CLUSTER_LEASE_MS, 4 * CLUSTER_LEASE_MS));
+}
+
+static void look_for_write(void *arg)
+{
+	struct looking *looking = arg;
+	struct cluster *cluster = looking->cluster;
+	struct process *client = looking->process;
+	bool can = can_crash(client);
+	bool sends = can && client_writes_running(client->client) > 0;
+	struct history_object *object = sends ? workload_writing(cluster->workload, client->index) : NULL;
+	if (can && object == NULL && ++looking->looks < WRITE_LOOKS_MAX) {
+		world_after(cluster->world, write_look_ns, look_for_write, looking);
+		return;
+	}
+	cluster->workload->history.writes_now[client->index] = false;
+	if (can)
+		isolate(cluster, client, object);
+	mem_free(looking);
+}
+
+/* First from the OSTs, so that a write is under way and does not arrive; the OSTs come back first, too: then it arrives, and others go on already. */
+static void isolate_start(struct cluster *cluster)
+{
+	struct process *client = &cluster->clients[rng_below(&cluster->rng, cluster->client_count)];
+	struct looking *looking = mem_alloc(sizeof(*looking));
+	looking->cluster = cluster;
+	looking->process = client;
+	cluster->workload->history.writes_now[client->index] = true;
+	cut_from_osts(cluster, client, WRITE_LOOKS_MAX * write_look_ns);
+	world_after(cluster->world, some_ms(cluster, 5, 300), look_for_write, looking);
+}
+
+/* What it holds, it says late. */
+static void deaf(struct cluster *cluster)
+{
+	struct process *client = &cluster->clients[rng_below(&cluster->rng, cluster->client_count)];
+	if (!can_crash(&cluster->mds))
+		return;
+	cluster->coverage->deaf++;
+	world_note(cluster->world, client->node, "is deaf");
+	cluster->coverage->server_crashes++;
+	process_crash(&cluster->mds);
+	process_boot_later(&cluster->mds, some_ms(cluster, 1, 50));
+	cut_both(cluster, client, &cluster->mds, some_ms(cluster, 300, 2500));
+}
+
 /* ---- the plan ------------------------------------------------------------------------------------------------- */
 
 static void event_happens(struct cluster *cluster, enum event_kind kind)
@@ -279,6 +355,12 @@ static void event_happens(struct cluster *cluster, enum event_kind kind)
 	case EVENT_EXPIRY:
 		call_off_later(cluster, expire_now);
 		break;
+	case EVENT_ISOLATE:
+		isolate_start(cluster);
+		break;
+	case EVENT_DEAF:
+		deaf(cluster);
+		break;
 	default:
 		for (unsigned i = 0; i <= cluster->ost_count; i++)
 			crash_if_up(cluster_process(cluster, i));
@@ -291,13 +373,15 @@ static void next_event(void *arg)
 	if (cluster->healing)
 		return;
 	unsigned total = 0, kind = 0;
+	const unsigned *weights = cluster->calm ? calm_weights : cluster->opts.history ? history_weights : event_weights;
 	for (unsigned i = 0; i < EVENT_KINDS; i++)
-		total += event_weights[i];
+		total += weights[i];
 	uint64_t at = rng_below(&cluster->rng, total);
-	for (; at >= event_weights[kind]; kind++)
-		at -= event_weights[kind];
+	for (; at >= weights[kind]; kind++)
+		at -= weights[kind];
 	event_happens(cluster, (enum event_kind)kind);
-	world_after(cluster->world, some_ms(cluster, 10, EVENT_GAP_MS_MAX), next_event, cluster);
+	uint64_t gap_ms_max = cluster->opts.history ? HISTORY_GAP_MS_MAX : EVENT_GAP_MS_MAX;
+	world_after(cluster->world, some_ms(cluster, 10, gap_ms_max), next_event, cluster);
 }
 
 /* Each kind of fault is on in some runs and off in others: what hides behind a frequent one must come up, too. */
@@ -335,7 +419,16 @@ void plan_start(struct cluster *cluster)
 		.crash_keeps_batch = (unsigned)rng_below(&cluster->rng, 1000000),
 		.clock_jump = chance_draw(cluster, 1000),
 	};
-	world_after(cluster->world, some_ms(cluster, 10, EVENT_GAP_MS_MAX), next_event, cluster);
+	cluster->calm = cluster->opts.history && rng_chance(&cluster->rng, 500000);
+	if (cluster->calm)
+		*world_faults(cluster->world) = (struct sim_faults){
+			.slow_ns_max = 50 * NS_PER_MS,
+			.crash_keeps_write = (unsigned)rng_below(&cluster->rng, 1000000),
+			.crash_keeps_batch = (unsigned)rng_below(&cluster->rng, 1000000),
+		};
+	/* Something is cached when the first one comes. */
+	uint64_t first_ns = cluster->opts.history ? some_ms(cluster, 500, 3000) : some_ms(cluster, 10, EVENT_GAP_MS_MAX);
+	world_after(cluster->world, first_ns, next_event, cluster);
 	world_after(cluster->world, 100 * NS_PER_MS, evicted_watch, cluster);
 }
 

@@ -1,27 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Recording and judging. */
+ * Recording and judging. What is done is in history_work.c. */
 #include "tests/sim/history.h"
 #include "common/base/check.h"
-#include "common/core/task.h"
+#include "common/base/map.h"
 #include "proto/proto.h"
 #include "tests/linear/content.h"
-#include "tests/sim/oracle.h"
 #include "tests/sim/seam.h"
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
-enum {
-	PATH_BYTES = 48, NAMES = 4, FILES_MAX = 511 /* a file's number is its permissions: made with it in one step */, READ_BYTES = 4096 + 1,
-	OPS_MAX = 400, VERIFIER = 99,
-};
+enum { VERIFIER = 99 };
 static const char dir_path[] = "history", other_dir_path[] = "history/other"; /* names of odd numbers are there: entries move from one to the other */
-static const uint64_t steps_max = 20000000, pause_ns_max = 20 * NS_PER_MS;
-/* One small, one of nearly a page, one that begins where no file is small any more. */
-static const struct {
-	uint64_t offset_bytes, len_bytes;
-} registers[HISTORY_REGISTERS] = {{0, 64}, {0, 4000}, {192 * KIB, 3000}};
+static const uint64_t steps_max = 20000000, life_ns_min = 1500 * NS_PER_MS;
+
+/* Small files live with their inodes; what begins at 192 KiB is in objects. */
+const struct history_slot history_slots[HISTORY_SLOTS] = {
+	{.model = &linear_register, .len_bytes = 64, .saves = true},
+	{.model = &linear_register, .len_bytes = 4000, .quiet = true},
+	{.model = &linear_register, .offset_bytes = 192 * KIB, .len_bytes = 3000, .saves = true},
+	{.model = &linear_register, .offset_bytes = 192 * KIB, .len_bytes = 4096, .saves = true},
+	{.model = &linear_register, .offset_bytes = 192 * KIB, .len_bytes = 3000, .quiet = true},
+	{.model = &linear_append, .len_bytes = LINEAR_RECORD_BYTES, .saves = true},
+	{.model = &linear_append, .len_bytes = LINEAR_RECORD_BYTES},
+	{.model = &linear_names},
+	{.model = &linear_names},
+	{.model = &linear_lock},
+};
 
 /* ---- objects -------------------------------------------------------------------------------------------------- */
 
@@ -31,6 +36,10 @@ void history_counts_add(struct history_counts *sum, const struct history_counts 
 	sum->ops += more->ops;
 	sum->lost += more->lost;
 	sum->cut += more->cut;
+	sum->mapped += more->mapped;
+	sum->unsaved += more->unsaved;
+	sum->ended += more->ended;
+	sum->undone += more->undone;
 	sum->steps_max = max_u64(sum->steps_max, more->steps_max);
 }
 
@@ -50,10 +59,16 @@ void history_fini(struct history *history)
 	}
 }
 
-static struct history_object *object_now(struct history *history, unsigned slot)
+void history_join(struct history *history, struct history_task *task, unsigned client)
+{
+	*task = (struct history_task){.client = client, .process = ++history->processes << 32}; /* none of lockwork's */
+}
+
+struct history_object *history_object_now(struct history *history, unsigned slot)
 {
 	struct history_object *before = history->now[slot];
-	if (before != NULL && !before->closed && before->count < OPS_MAX)
+	uint64_t now_ns = world_now_ns(history->world);
+	if (before != NULL && !before->closed && before->count < HISTORY_OPS_MAX && now_ns < before->until_ns)
 		return before;
 	WORLD_MEMORY();
 	struct history_object *object = mem_alloc(sizeof(*object));
@@ -61,276 +76,32 @@ static struct history_object *object_now(struct history *history, unsigned slot)
 	object->generation = before != NULL ? before->generation + 1 : 0;
 	object->id = ++history->ids;
 	object->cut_at = LINEAR_NEVER;
-	object->model = slot < HISTORY_REGISTERS ? &linear_register :
-			slot < HISTORY_REGISTERS + HISTORY_APPENDS ? &linear_append : &linear_names;
-	object->offset_bytes = slot < HISTORY_REGISTERS ? registers[slot].offset_bytes : 0;
-	object->len_bytes = slot < HISTORY_REGISTERS ? registers[slot].len_bytes : LINEAR_RECORD_BYTES;
+	/* Files are left after a while: what arrives late is not written over, and seen by the last look. */
+	bool is_file = slot < HISTORY_REGISTERS + HISTORY_APPENDS;
+	object->until_ns = is_file ? now_ns + life_ns_min + map_hash_u64(object->id) % life_ns_min * 3 : UINT64_MAX;
+	object->model = history_slots[slot].model;
+	object->offset_bytes = history_slots[slot].offset_bytes;
+	object->len_bytes = history_slots[slot].len_bytes;
+	for (unsigned i = 0; i < HISTORY_CLIENTS_MAX; i++)
+		object->unsaved[i].since = LINEAR_NEVER;
 	list_push_back(&history->objects, &object->link);
 	history->now[slot] = object;
 	return object;
 }
 
-static void path_of(const struct history_object *object, unsigned name, char ret_path[PATH_BYTES])
+void history_path(const struct history_object *object, unsigned name, char ret_path[HISTORY_PATH_BYTES])
 {
-	(void)snprintf(ret_path, PATH_BYTES, "%s/%s%u.%u.%u", name % 2 == 0 ? dir_path : other_dir_path, object->model->name, object->slot,
-		       object->generation, name);
+	(void)snprintf(ret_path, HISTORY_PATH_BYTES, "%s/%s%u.%u.%u", name % 2 == 0 ? dir_path : other_dir_path, object->model->name,
+		       object->slot, object->generation, name);
 }
 
-static void wrong(struct history *history, const struct history_object *object, const char *what, int64_t rc)
+void history_wrong(struct history *history, const struct history_object *object, const char *what, int64_t rc)
 {
-	char path[PATH_BYTES];
-	path_of(object, 0, path);
+	char path[HISTORY_PATH_BYTES];
+	history_path(object, 0, path);
 	WORLD_MEMORY();
 	world_fail(history->world, "history: %s: %s: an error that cannot be: %s", path, what, rc < 0 ? err_name((int)rc) : "too little");
 }
-
-/* ---- recording ------------------------------------------------------------------------------------------------ */
-
-static struct linear_op *called(struct history *history, struct history_task *task, struct history_object *object, enum linear_kind kind)
-{
-	WORLD_MEMORY();
-	if (object->count == object->room) {
-		object->room = object->room == 0 ? 64 : 2 * object->room;
-		object->ops = mem_realloc(object->ops, object->room * sizeof(*object->ops));
-	}
-	task->object = object;
-	task->index = object->count++;
-	task->is_data = kind == LINEAR_WRITE || kind == LINEAR_APPEND;
-	struct linear_op *op = &object->ops[task->index];
-	*op = (struct linear_op){.client = task->client, .kind = kind, .call_at = ++history->clock, .return_at = LINEAR_NEVER};
-	return op;
-}
-
-/* The operation has ended as `op` says; borrowed until the next call. */
-static struct linear_op *returned(struct history *history, struct history_task *task)
-{
-	struct linear_op *op = &task->object->ops[task->index];
-	op->returned = true;
-	op->return_at = ++history->clock;
-	return op;
-}
-
-static void noted(struct history *history, struct history_task *task)
-{
-	char path[PATH_BYTES], text[LINEAR_OP_TEXT_BYTES];
-	const struct linear_op *op = &task->object->ops[task->index];
-	task->object->model->op_text(op, text, sizeof(text));
-	path_of(task->object, 0, path);
-	task->object = NULL;
-	WORLD_MEMORY();
-	world_note(history->world, NULL, "%s: client %u [%llu .. %lld] %s", path, op->client, (unsigned long long)op->call_at,
-		   (long long)op->return_at, text); /* -1: never returned */
-}
-
-/* What it did is not known, and may be in part. */
-static void lost(struct history *history, struct history_task *task)
-{
-	struct history_object *object = task->object;
-	history->counts.lost++;
-	if (task->is_data) {
-		object->cut_at = min_u64(object->cut_at, object->ops[task->index].call_at);
-		object->closed = true;
-		history->counts.cut++;
-	}
-	noted(history, task);
-}
-
-void history_crashed(struct history *history, struct history_task *task)
-{
-	if (task->object != NULL)
-		lost(history, task);
-}
-
-/* ---- registers and appends ------------------------------------------------------------------------------------ */
-
-static int file_open(struct history *history, struct kernel *kernel, struct history_object *object, int flags)
-{
-	char path[PATH_BYTES];
-	path_of(object, 0, path);
-	int fd = kernel_open(kernel, path, flags | O_CREAT, 0644);
-	if (fd < 0)
-		wrong(history, object, "open", fd);
-	return fd;
-}
-
-static void look_size(struct history *history, struct history_task *task, struct history_object *object, int64_t rc, uint64_t size)
-{
-	bool is_register = object->model == &linear_register;
-	if (rc < 0) {
-		wrong(history, object, "stat", rc);
-		return;
-	}
-	struct linear_op *op = returned(history, task);
-	uint64_t whole = is_register ? object->offset_bytes + object->len_bytes : LINEAR_RECORD_BYTES;
-	op->seen.words[0] = size == 0 ? 0 : is_register ? (size == whole ? 1 : LINEAR_TORN) : size % whole == 0 ? size / whole : LINEAR_TORN;
-	noted(history, task);
-}
-
-static void look_content(struct history *history, struct kernel *kernel, struct history_task *task, struct history_object *object, int fd)
-{
-	bool is_register = object->model == &linear_register;
-	uint8_t *buf = mem_alloc(READ_BYTES);
-	(void)called(history, task, object, is_register ? LINEAR_READ : LINEAR_LIST);
-	int64_t got = kernel_pread(kernel, fd, buf, READ_BYTES, object->offset_bytes);
-	if (got >= 0) {
-		struct linear_op *op = returned(history, task);
-		if (!is_register)
-			linear_content_records(object->id, buf, (size_t)got, &op->seen);
-		else if (got > 0)
-			op->seen.words[0] = (uint64_t)got == object->len_bytes ?
-						    linear_content_value(object->id, buf, (size_t)got) : LINEAR_TORN;
-		noted(history, task);
-	} else {
-		wrong(history, object, "pread", got);
-	}
-	mem_free(buf);
-}
-
-/* With one open file, at several moments: what changed meanwhile must show. */
-static void step_look(struct history *history, struct kernel *kernel, struct rng *rng, struct history_task *task,
-		      struct history_object *object)
-{
-	struct attr attr = {0};
-	int fd = file_open(history, kernel, object, O_RDONLY);
-	if (fd < 0)
-		return;
-	for (uint64_t looks = 1 + rng_below(rng, 3); looks > 0 && world_failure(history->world) == NULL; looks--) {
-		if (rng_chance(rng, 300000)) {
-			(void)called(history, task, object, object->model == &linear_register ? LINEAR_SIZE : LINEAR_LENGTH);
-			int rc = kernel_fstat(kernel, fd, &attr);
-			look_size(history, task, object, rc, attr.size_bytes);
-		} else {
-			look_content(history, kernel, task, object, fd);
-		}
-		if (looks > 1)
-			task_sleep(kernel_loop(kernel), rng_below(rng, pause_ns_max));
-	}
-	(void)kernel_close(kernel, fd); /* nothing was written through it */
-}
-
-static void look_by_name(struct history *history, struct kernel *kernel, struct history_task *task, struct history_object *object)
-{
-	struct attr attr = {0};
-	char path[PATH_BYTES];
-	path_of(object, 0, path);
-	(void)called(history, task, object, object->model == &linear_register ? LINEAR_SIZE : LINEAR_LENGTH);
-	int rc = kernel_stat(kernel, path, &attr);
-	look_size(history, task, object, rc == -ENOENT ? 0 : rc, attr.size_bytes); /* nobody has made it yet: empty */
-}
-
-/* Writes the next value or record, and makes it last. */
-static void put(struct history *history, struct kernel *kernel, struct history_task *task, struct history_object *object, int fd)
-{
-	uint32_t value = ++object->numbers;
-	uint8_t *buf = mem_alloc((size_t)object->len_bytes);
-	linear_content_fill(object->id, value, buf, (size_t)object->len_bytes);
-	called(history, task, object, object->model == &linear_register ? LINEAR_WRITE : LINEAR_APPEND)->a = value;
-	int64_t done = kernel_pwrite(kernel, fd, buf, (size_t)object->len_bytes, object->offset_bytes);
-	int rc = done == (int64_t)object->len_bytes ? kernel_fsync(kernel, fd) : -ENOSPC;
-	mem_free(buf);
-	if (rc == 0) {
-		(void)returned(history, task);
-		noted(history, task);
-	} else if (rc == -ENOSPC || rc == -EIO) {
-		lost(history, task);
-	} else {
-		wrong(history, object, "write and fsync", rc);
-	}
-}
-
-static void step_put(struct history *history, struct kernel *kernel, struct rng *rng, struct history_task *task,
-		     struct history_object *object)
-{
-	bool is_append = object->model == &linear_append, cuts = !is_append && rng_chance(rng, 250000);
-	if (is_append && object->numbers == LINEAR_RECORDS_MAX) {
-		object->closed = true;
-		return;
-	}
-	if (cuts)
-		(void)called(history, task, object, LINEAR_TRUNCATE);
-	int fd = file_open(history, kernel, object, is_append ? O_WRONLY | O_APPEND : O_RDWR | (cuts ? O_TRUNC : 0));
-	if (fd < 0)
-		return;
-	if (cuts) {
-		(void)returned(history, task);
-		noted(history, task);
-	}
-	/* while it was opened, others may have closed the object, or filled it */
-	if (!object->closed && !(is_append && object->numbers == LINEAR_RECORDS_MAX))
-		put(history, kernel, task, object, fd);
-	if (!is_append && !object->closed && rng_chance(rng, 300000))
-		look_content(history, kernel, task, object, fd);
-	(void)kernel_close(kernel, fd); /* what could not be written was told by fsync */
-}
-
-/* ---- names ---------------------------------------------------------------------------------------------------- */
-
-static int name_do(struct kernel *kernel, const struct history_object *object, enum linear_kind kind, uint32_t a, uint32_t b, uint64_t *ret_file)
-{
-	char path[PATH_BYTES], to[PATH_BYTES];
-	struct attr attr;
-	int rc;
-	path_of(object, a, path);
-	path_of(object, b, to);
-	switch (kind) {
-	case LINEAR_CREATE:
-		return kernel_open(kernel, path, O_WRONLY | O_CREAT | O_EXCL, b);
-	case LINEAR_UNLINK:
-		return kernel_unlink(kernel, path);
-	case LINEAR_RENAME:
-		return kernel_rename(kernel, path, to, 0);
-	case LINEAR_MOVE:
-		return kernel_rename(kernel, path, to, MR_NOREPLACE);
-	case LINEAR_EXCHANGE:
-		return kernel_rename(kernel, path, to, MR_EXCHANGE);
-	default:
-		rc = kernel_stat(kernel, path, &attr);
-		if (rc == 0)
-			*ret_file = attr.mode & 0777;
-		return rc;
-	}
-}
-
-static void name_op(struct history *history, struct kernel *kernel, struct history_task *task, struct history_object *object,
-		    enum linear_kind kind, uint32_t a, uint32_t b)
-{
-	uint64_t file = 0;
-	struct linear_op *op = called(history, task, object, kind);
-	op->a = a;
-	op->b = b;
-	uint64_t to_self = kernel_counts(kernel)->renames_to_self;
-	int rc = name_do(kernel, object, kind, a, b, &file);
-	if (rc < 0 && rc != -ENOENT && rc != -EEXIST) {
-		wrong(history, object, "an operation on names", rc);
-		return;
-	}
-	op = returned(history, task);
-	op->rc = rc < 0 ? rc : 0; /* a file descriptor */
-	op->seen.words[0] = file;
-	/* Linux looks both names up, one after the other, and renames nothing if they are one file. When another mount moves the file from the
-	 * first to the second in between, it says that it has done what it has not, and no file system can tell (docs/posix.md). */
-	if (rc == 0 && kernel_counts(kernel)->renames_to_self != to_self)
-		op->returned = false;
-	noted(history, task);
-	if (kind == LINEAR_CREATE && rc >= 0)
-		(void)kernel_close(kernel, rc); /* nothing was written */
-}
-
-static void step_names(struct history *history, struct kernel *kernel, struct rng *rng, struct history_task *task,
-		       struct history_object *object)
-{
-	static const enum linear_kind kinds[] = {LINEAR_CREATE, LINEAR_CREATE, LINEAR_UNLINK, LINEAR_RENAME, LINEAR_MOVE, LINEAR_EXCHANGE,
-						 LINEAR_STAT, LINEAR_STAT, LINEAR_STAT};
-	enum linear_kind kind = kinds[rng_below(rng, ARRAY_COUNT(kinds))];
-	uint32_t a = (uint32_t)rng_below(rng, NAMES), b = (a + 1 + (uint32_t)rng_below(rng, NAMES - 1)) % NAMES;
-	if (kind == LINEAR_CREATE && object->numbers == FILES_MAX) {
-		object->closed = true;
-		return;
-	}
-	name_op(history, kernel, task, object, kind, a, kind == LINEAR_CREATE ? ++object->numbers : b);
-}
-
-/* ---- tasks ---------------------------------------------------------------------------------------------------- */
 
 int history_prepare(struct kernel *kernel)
 {
@@ -340,27 +111,231 @@ int history_prepare(struct kernel *kernel)
 	return rc == -EEXIST ? 0 : rc;
 }
 
-void history_step(struct history *history, struct kernel *kernel, struct rng *rng, struct history_task *task)
+/* ---- recording ------------------------------------------------------------------------------------------------ */
+
+static size_t op_add(struct history_object *object, const struct linear_op *op)
 {
-	unsigned first = history->names_only ? HISTORY_REGISTERS + HISTORY_APPENDS : 0;
-	struct history_object *object = object_now(history, (unsigned)rng_range(rng, first, HISTORY_SLOTS - 1));
-	uint64_t draw = rng_below(rng, 10);
-	if (object->model == &linear_names)
-		step_names(history, kernel, rng, task, object);
-	else if (draw < 5)
-		step_look(history, kernel, rng, task, object);
-	else if (draw < 6)
-		look_by_name(history, kernel, task, object);
-	else
-		step_put(history, kernel, rng, task, object);
+	WORLD_MEMORY();
+	if (object->count == object->room) {
+		object->room = object->room == 0 ? 64 : 2 * object->room;
+		object->ops = mem_realloc(object->ops, object->room * sizeof(*object->ops));
+	}
+	object->ops[object->count] = *op;
+	return object->count++;
+}
+
+static void cut(struct history *history, struct history_object *object, uint64_t at)
+{
+	history->counts.cut += object->cut_at == LINEAR_NEVER;
+	object->cut_at = min_u64(object->cut_at, at);
+	object->closed = true;
+}
+
+static struct history_unsaved *unsaved_of(struct history_object *object, unsigned client)
+{
+	bool counts = client < HISTORY_CLIENTS_MAX && (object->model == &linear_register || object->model == &linear_append);
+	return counts && !history_slots[object->slot].saves ? &object->unsaved[client] : NULL;
+}
+
+struct linear_op *history_called(struct history *history, struct history_task *task, struct history_object *object, enum linear_kind kind)
+{
+	const struct history_hooks *hooks = &history->hooks;
+	uint64_t identity = hooks->identity != NULL ? hooks->identity(hooks->ctx, task->client) : 0;
+	struct linear_op op = {.client = task->client, .kind = kind, .call_at = ++history->clock, .return_at = LINEAR_NEVER};
+	task->object = object;
+	task->index = op_add(object, &op);
+	task->is_data = kind == LINEAR_WRITE || kind == LINEAR_APPEND;
+	task->epoch = hooks->epoch != NULL ? hooks->epoch(hooks->ctx, task->client) : 0;
+	if (task->is_data && object->open_count < HISTORY_OPEN_MAX)
+		object->open[object->open_count++] = (struct history_open){.index = task->index, .identity = identity};
+	struct history_unsaved *unsaved = task->is_data ? unsaved_of(object, task->client) : NULL;
+	if (unsaved != NULL) {
+		unsaved->since = min_u64(unsaved->since, op.call_at);
+		unsaved->running++;
+	}
+	return &object->ops[task->index];
+}
+
+static struct history_open *open_find(struct history_object *object, size_t index)
+{
+	for (unsigned i = 0; i < object->open_count; i++)
+		if (object->open[i].index == index)
+			return &object->open[i];
+	return NULL;
+}
+
+static void open_remove(struct history_object *object, struct history_open *open)
+{
+	if (open != NULL)
+		*open = object->open[--object->open_count];
+}
+
+/* Whoever asks with a map that tells of an eviction is answered when the evicted one can do nothing more: what it has under way happened before, or
+ * never will. */
+static void end_writes_of_evicted(struct history *history, const struct history_task *task, struct history_object *object)
+{
+	const struct history_hooks *hooks = &history->hooks;
+	bool any = false;
+	for (unsigned i = 0; i < object->open_count && hooks->evicted_at != NULL; i++) {
+		struct history_open *open = &object->open[i];
+		uint64_t epoch = open->index != task->index ? hooks->evicted_at(hooks->ctx, task->client, open->identity) : 0;
+		if (epoch == 0 || task->epoch < epoch)
+			continue;
+		any = true;
+		if (object->ops[open->index].return_at != LINEAR_NEVER)
+			continue;
+		object->ops[open->index].return_at = ++history->clock;
+		history->counts.ended++;
+	}
+	/* Somebody has written after it: if it arrives all the same, nobody writes over it. */
+	if (any && task->is_data && history->wanted.object == object) {
+		history->wanted.object = NULL;
+		object->until_ns = 0;
+	}
+}
+
+struct linear_op *history_returned(struct history *history, struct history_task *task)
+{
+	struct history_object *object = task->object;
+	struct linear_op *op = &object->ops[task->index];
+	op->returned = true;
+	op->return_at = ++history->clock;
+	end_writes_of_evicted(history, task, object);
+	if (task->is_data)
+		open_remove(object, open_find(object, task->index));
+	struct history_unsaved *unsaved = task->is_data ? unsaved_of(object, task->client) : NULL;
+	if (unsaved != NULL) {
+		unsaved->running--;
+		unsaved->last = op->return_at;
+		history->counts.unsaved++;
+	}
+	return op;
+}
+
+void history_noted(struct history *history, struct history_task *task)
+{
+	char path[HISTORY_PATH_BYTES], text[LINEAR_OP_TEXT_BYTES];
+	const struct linear_op *op = &task->object->ops[task->index];
+	task->object->model->op_text(op, text, sizeof(text));
+	history_path(task->object, 0, path);
+	task->object = NULL;
+	WORLD_MEMORY();
+	world_note(history->world, NULL, "%s: client %u [%llu .. %lld] %s", path, op->client, (unsigned long long)op->call_at,
+		   (long long)op->return_at, text); /* -1: never returned */
+}
+
+void history_lost(struct history *history, struct history_task *task, bool partly)
+{
+	struct history_object *object = task->object;
+	struct history_open *open = open_find(object, task->index);
+	history->counts.lost++;
+	if (task->is_data && (partly || open == NULL || !history_slots[object->slot].saves)) {
+		cut(history, object, object->ops[task->index].call_at);
+		open_remove(object, open);
+	} /* else it may yet arrive */
+	history_noted(history, task);
+}
+
+void history_saved(struct history *history, struct history_object *object, unsigned client, uint64_t called_at, int64_t rc)
+{
+	struct history_unsaved *unsaved = unsaved_of(object, client);
+	if (unsaved == NULL || unsaved->since == LINEAR_NEVER)
+		return;
+	if (rc < 0)
+		cut(history, object, unsaved->since);
+	else if (unsaved->running == 0 && unsaved->last < called_at)
+		unsaved->since = LINEAR_NEVER;
+}
+
+struct history_object *history_writing(const struct history_task *task)
+{
+	bool writes = task->object != NULL && task->is_data && task->object->offset_bytes > 0 && history_slots[task->object->slot].saves;
+	return writes ? task->object : NULL;
+}
+
+void history_want(struct history *history, struct history_object *object, uint64_t duration_ns)
+{
+	history->wanted.object = object;
+	history->wanted.until_ns = world_now_ns(history->world) + duration_ns;
+}
+
+/* ---- what befalls the cluster --------------------------------------------------------------------------------- */
+
+/* The servers give its lock back when they find that it is dead: at any time since it last heard of it. */
+static void lock_of_dead(struct history *history, struct history_task *task)
+{
+	struct history_object *object = task->lock.object;
+	if (object != NULL)
+		(void)op_add(object, &(struct linear_op){.client = task->client, .kind = LINEAR_RELEASE, .a = task->lock.owner,
+							 .call_at = task->lock.since, .return_at = LINEAR_NEVER});
+	(void)history;
+}
+
+void history_crashed(struct history *history, struct history_task *task)
+{
+	if (task->object != NULL)
+		history_lost(history, task, false);
+	lock_of_dead(history, task);
+}
+
+void history_client_crashed(struct history *history, unsigned client)
+{
+	list_for_each(at, &history->objects) {
+		struct history_object *object = CONTAINER_OF(at, struct history_object, link);
+		struct history_unsaved *unsaved = unsaved_of(object, client);
+		if (unsaved == NULL || unsaved->since == LINEAR_NEVER)
+			continue;
+		cut(history, object, unsaved->since);
+		*unsaved = (struct history_unsaved){.since = LINEAR_NEVER};
+	}
+}
+
+/* The crash may take back what is not stable, or leave a part of it, or, of several, another one; and the mount that has it may be dead, or die
+ * before it writes it again. */
+static void may_be_undone(struct history *history, struct history_object *object)
+{
+	struct linear_op op = {.client = VERIFIER, .call_at = ++history->clock, .return_at = LINEAR_NEVER};
+	bool any = object->open_count > 0;
+	for (unsigned i = 0; i < object->open_count; i++) {
+		op.kind = LINEAR_WRITE;
+		op.a = object->ops[object->open[i].index].a;
+		(void)op_add(object, &op);
+	}
+	op.a = 0;
+	op.kind = LINEAR_REVERT;
+	if (any)
+		(void)op_add(object, &op);
+	op.kind = LINEAR_TEAR;
+	if (any)
+		(void)op_add(object, &op);
+	history->counts.undone += any;
+}
+
+void history_server_crashed(struct history *history)
+{
+	list_for_each(at, &history->objects) {
+		struct history_object *object = CONTAINER_OF(at, struct history_object, link);
+		if (object->model == &linear_register && object->offset_bytes > 0)
+			may_be_undone(history, object);
+	}
+}
+
+void history_server_serves(struct history *history)
+{
+	list_for_each(at, &history->objects) {
+		struct history_object *object = CONTAINER_OF(at, struct history_object, link);
+		for (size_t i = 0; i < object->count; i++)
+			if (object->ops[i].client == VERIFIER && object->ops[i].return_at == LINEAR_NEVER)
+				object->ops[i].return_at = ++history->clock;
+	}
 }
 
 /* ---- the end -------------------------------------------------------------------------------------------------- */
 
 static void bad(struct history *history, const struct history_object *object, const struct linear_op *ops, size_t count)
 {
-	char path[PATH_BYTES], text[LINEAR_TEXT_BYTES], *line, *rest = text;
-	path_of(object, 0, path);
+	char path[HISTORY_PATH_BYTES], text[LINEAR_TEXT_BYTES], *line, *rest = text;
+	history_path(object, 0, path);
 	linear_explain(object->model, ops, count, steps_max, text);
 	world_fail(history->world, "history: %s: %.400s", path, text);
 	while ((line = strsep(&rest, "\n")) != NULL && line[0] != '\0')
@@ -398,15 +373,17 @@ static void judge(struct history *history, const struct history_object *object)
 static void look_last(struct history *history, struct kernel *kernel, struct history_task *task, struct history_object *object)
 {
 	if (object->model == &linear_names) {
-		for (uint32_t i = 0; i < NAMES; i++)
-			name_op(history, kernel, task, object, LINEAR_STAT, i, 0);
+		for (uint32_t i = 0; i < HISTORY_NAMES; i++)
+			history_look_name(history, kernel, task, object, i);
 		return;
 	}
-	look_by_name(history, kernel, task, object);
-	int fd = file_open(history, kernel, object, O_RDONLY);
+	if (object->model == &linear_lock)
+		return;
+	history_look_by_name(history, kernel, task, object);
+	int fd = history_file_open(history, kernel, object, O_RDONLY);
 	if (fd < 0)
 		return;
-	look_content(history, kernel, task, object, fd);
+	history_look_content(history, kernel, task, object, fd);
 	(void)kernel_close(kernel, fd); /* nothing was written through it */
 }
 

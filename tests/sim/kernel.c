@@ -95,6 +95,7 @@ void kinode_set_attr(struct kernel *kernel, struct kinode *inode, const struct a
 	inode->attr = *attr;
 	inode->has_attr = true;
 	inode->attr_stamp = ++kernel->attr_stamps;
+	inode->atime_stale = false;
 	inode->attr_until_ns = now_ns(kernel) + valid_ns;
 }
 

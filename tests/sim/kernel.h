@@ -119,6 +119,9 @@ int kernel_lock(struct kernel *kernel, int fd, const struct kernel_lock *lock);
 /* EINTR for the call that has this signal, if it still waits. Does not park. */
 void kernel_interrupt(struct kernel *kernel, struct kernel_signal *signal);
 int64_t kernel_pread(struct kernel *kernel, int fd, uint8_t *buf, size_t len, uint64_t offset);
+/* Through a mapping of the file: of the pages that are there nobody is asked. EFAULT: behind the end, as far as the kernel knows (SIGBUS); ENODEV: not
+ * for files that pages do not serve. */
+int64_t kernel_mapped_read(struct kernel *kernel, int fd, uint8_t *buf, size_t len, uint64_t offset);
 int64_t kernel_pwrite(struct kernel *kernel, int fd, const uint8_t *buf, size_t len, uint64_t offset);
 int kernel_fallocate(struct kernel *kernel, int fd, unsigned mode, uint64_t offset, uint64_t len);
 int64_t kernel_lseek(struct kernel *kernel, int fd, uint64_t offset, bool hole); /* SEEK_DATA or SEEK_HOLE */

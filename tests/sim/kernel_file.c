@@ -75,6 +75,8 @@ static int open_inode(struct kernel *kernel, struct kinode *inode, int flags)
 		bool reads = (flags & (O_ACCMODE | O_CREAT | O_TRUNC)) == O_RDONLY;
 		return reads ? file_new(kernel, inode, &(struct kernel_opened){.keep_cache = true}, flags) : -EISDIR;
 	}
+	if (S_ISCHR(inode->attr.mode))
+		return -ENXIO; /* no driver has any of ours */
 	if (S_ISFIFO(inode->attr.mode))
 		return file_new(kernel, inode, &(struct kernel_opened){.keep_cache = true}, flags);
 	kernel->counts.requests++;
@@ -273,6 +275,7 @@ static int pages_fill(struct kernel *kernel, struct kfile *file, uint64_t first,
 	int64_t got = kernel->ops->read(kernel->ctx, inode->ino, file->fh, first * KERNEL_PAGE_BYTES, buf, count * KERNEL_PAGE_BYTES,
 					  true);
 	inode->pages_locked -= (unsigned)count;
+	inode->atime_stale = true;
 	kernel->counts.pages_read += count;
 	for (size_t i = 0; i < count; i++) {
 		pages[i]->locked = false;
@@ -357,6 +360,7 @@ int64_t kernel_pread(struct kernel *kernel, int fd, uint8_t *buf, size_t len, ui
 		kernel->counts.requests++;
 		int64_t got = kernel->ops->read(kernel->ctx, file->inode->ino, file->fh, offset + done, buf + done, part,
 						  false);
+		file->inode->atime_stale = true;
 		if (got < 0)
 			return done > 0 ? (int64_t)done : got;
 		done += (size_t)got;
@@ -364,6 +368,33 @@ int64_t kernel_pread(struct kernel *kernel, int fd, uint8_t *buf, size_t len, ui
 			break;
 	}
 	return (int64_t)done;
+}
+
+int64_t kernel_mapped_read(struct kernel *kernel, int fd, uint8_t *buf, size_t len, uint64_t offset)
+{
+	struct kfile *file = file_of(kernel, fd);
+	if (file == NULL || (file->flags & O_ACCMODE) == O_WRONLY)
+		return -EBADF;
+	if (file->direct_io)
+		return -ENODEV; /* DIRECT_IO_ALLOW_MMAP is not modelled */
+	struct kinode *inode = file->inode;
+	for (size_t done = 0; done < len;) {
+		uint8_t once[KERNEL_PAGE_BYTES];
+		const uint8_t *bytes = NULL;
+		uint64_t at = offset + done, page = at / KERNEL_PAGE_BYTES;
+		if (page * KERNEL_PAGE_BYTES >= inode->attr.size_bytes)
+			return -EFAULT;
+		int rc = page_get(kernel, file, page, once, &bytes);
+		if (rc < 0)
+			return rc;
+		if (page * KERNEL_PAGE_BYTES >= inode->attr.size_bytes)
+			return -EFAULT;
+		size_t in_page = (size_t)(at % KERNEL_PAGE_BYTES);
+		size_t part = (size_t)min_u64(len - done, KERNEL_PAGE_BYTES - in_page);
+		memcpy(buf + done, bytes + in_page, part);
+		done += part;
+	}
+	return (int64_t)len;
 }
 
 /* ---- writing -------------------------------------------------------------------------------------------------- */
@@ -461,12 +492,20 @@ int kernel_setattr(struct kernel *kernel, const char *path, uint32_t valid, cons
 
 /* ---- asking --------------------------------------------------------------------------------------------------- */
 
+/* All attributes, atime among them. */
+static int refresh_all(struct kernel *kernel, struct kinode *inode, uint64_t fh)
+{
+	if (inode->atime_stale)
+		kinode_inval_attr(inode);
+	return kinode_refresh(kernel, inode, fh);
+}
+
 int kernel_fstat(struct kernel *kernel, int fd, struct attr *ret_attr)
 {
 	struct kfile *file = file_of(kernel, fd);
 	if (file == NULL)
 		return -EBADF;
-	int rc = kinode_refresh(kernel, file->inode, file->fh);
+	int rc = refresh_all(kernel, file->inode, file->fh);
 	if (rc == 0)
 		*ret_attr = file->inode->attr;
 	return rc;
@@ -478,7 +517,7 @@ static int stat_path(struct kernel *kernel, const char *path, struct attr *ret_a
 	int rc = kernel_walk(kernel, path, &inode);
 	if (rc < 0)
 		return rc;
-	rc = kinode_refresh(kernel, inode, 0);
+	rc = refresh_all(kernel, inode, 0);
 	if (rc == 0)
 		*ret_attr = inode->attr;
 	kinode_put(kernel, inode);
@@ -502,6 +541,7 @@ int kernel_readlink(struct kernel *kernel, const char *path, char *buf, size_t s
 		return rc;
 	kernel->counts.requests++;
 	rc = S_ISLNK(inode->attr.mode) ? kernel->ops->readlink(kernel->ctx, inode->ino, buf, size) : -EINVAL;
+	inode->atime_stale = true;
 	kinode_put(kernel, inode);
 	return rc;
 }
@@ -578,6 +618,7 @@ int kernel_readdir(struct kernel *kernel, const char *path, bool (*emit)(void *c
 		kernel->counts.requests++;
 		rc = kernel->ops->readdir(kernel->ctx, dir->ino, readdir.cookie, thread, readdir_emit, &readdir);
 		take_in(&readdir);
+		dir->atime_stale = true;
 		krwsem_unlock(&dir->rwsem);
 	}
 	kinode_put(kernel, dir);

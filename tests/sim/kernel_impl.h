@@ -22,6 +22,7 @@ struct kinode {
 	unsigned pins, dentries, opens, children; /* children: entries in it that are cached */
 	struct attr attr;
 	bool has_attr;
+	bool atime_stale; /* it was read since: who wants to know its atime asks */
 	uint64_t attr_until_ns, attr_version;
 	uint64_t attr_stamp; /* kernel.attr_stamps when they were taken in */
 	struct krwsem rwsem;

@@ -4,13 +4,16 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { SAFETY_S_DEFAULT = 6 };
+enum { SAFETY_S_DEFAULT = 6, SAFETY_S_HISTORY = 20 /* mounts are evicted after 4, and what they left is looked at */ };
 
 struct options {
 	uint64_t seed, count, minutes, safety_s, clients;
-	bool trace, kind, need_coverage, twice, steps, history, uncached, names_only;
+	bool trace, kind, need_coverage, twice, steps, go_on, history, uncached, names_only;
 };
 
 static const char help[] =
@@ -19,12 +22,13 @@ static const char help[] =
 	"  --seed N         the first seed (1)\n"
 	"  --seeds COUNT    run that many, one after the other (1)\n"
 	"  --minutes M      or as many as fit in that time\n"
-	"  --safety S       virtual seconds of faults in each (6)\n"
+	"  --safety S       virtual seconds of faults in each (6; 20 with --history)\n"
 	"  --kind           no faults at all\n"
 	"  --clients N      that many mounts, 1 to 4 (2 or 3, as the seed has it)\n"
 	"  --uncached       kernels cache nothing: what clients and servers do without that\n"
 	"  --names-only     with --history: of names in a directory, not of what is in files\n"
 	"  --history        record what several mounts do to the same files, and judge whether it is linearizable\n"
+	"  --go-on          run the other seeds even if one fails\n"
 	"  --trace          print the history as it happens\n"
 	"  --steps          print crashes in each step of each operation\n"
 	"  --twice          run each seed twice; fail if the digests differ\n"
@@ -95,6 +99,8 @@ static void coverage_print(const struct cluster_coverage *coverage, bool history
 		{"extents sent", client->behind_flushes, true},
 		{"writers that waited for room", client->behind_waits, true},
 		{"reads of what waits to be written", client->behind_reads, true},
+		{"bytes read ahead", client->ahead_bytes, true},
+		{"reads that found all they wanted there", client->ahead_hits, true},
 		{"leases asked back", client->recalls, true},
 		{"grants void when they came", client->grants_void, false},
 		{"locks granted", coverage->locks.granted, true},
@@ -111,7 +117,13 @@ static void coverage_print(const struct cluster_coverage *coverage, bool history
 		{"histories judged", coverage->history.checked, history},
 		{"operations in them", coverage->history.ops, history},
 		{"operations that never returned", coverage->history.lost, history},
-		{"of these half written: judged up to there", coverage->history.cut, history},
+		{"objects judged up to a write that may be half there", coverage->history.cut, history},
+		{"reads of mappings", coverage->history.mapped, history},
+		{"writes without fsync", coverage->history.unsaved, history},
+		{"writes under way that an eviction ended", coverage->history.ended, history},
+		{"crashes that may undo what was lost with a mount", coverage->history.undone, false},
+		{"mounts isolated in the middle of a write", coverage->isolations, history},
+		{"MDT crashes that one mount does not hear of", coverage->deaf, history},
 		{"steps of the longest search", coverage->history.steps_max, history},
 	};
 	*ret_complete = true;
@@ -142,7 +154,7 @@ static bool number_read(const char *text, uint64_t *ret_number)
 static bool options_read(int argc, char **argv, struct options *ret_options)
 {
 	struct options *options = ret_options;
-	*options = (struct options){.seed = 1, .count = 1, .safety_s = SAFETY_S_DEFAULT};
+	*options = (struct options){.seed = 1, .count = 1};
 	const struct {
 		const char *name;
 		uint64_t *number;
@@ -152,7 +164,8 @@ static bool options_read(int argc, char **argv, struct options *ret_options)
 		{"--safety", &options->safety_s, NULL}, {"--clients", &options->clients, NULL}, {"--history", NULL, &options->history},
 		{"--uncached", NULL, &options->uncached}, {"--names-only", NULL, &options->names_only},
 		{"--trace", NULL, &options->trace}, {"--kind", NULL, &options->kind},
-		{"--twice", NULL, &options->twice}, {"--steps", NULL, &options->steps}, {"--need-coverage", NULL, &options->need_coverage},
+		{"--twice", NULL, &options->twice},
+		{"--go-on", NULL, &options->go_on}, {"--steps", NULL, &options->steps}, {"--need-coverage", NULL, &options->need_coverage},
 	};
 	for (int i = 1; i < argc; i++) {
 		size_t at = 0;
@@ -169,6 +182,8 @@ static bool options_read(int argc, char **argv, struct options *ret_options)
 			return false;
 		}
 	}
+	if (options->safety_s == 0)
+		options->safety_s = options->history ? SAFETY_S_HISTORY : SAFETY_S_DEFAULT;
 	return true;
 }
 
@@ -214,12 +229,32 @@ static uint64_t wall_s(void)
 	return (uint64_t)now.tv_sec;
 }
 
+/* What is counted over all runs; shared with the processes that --go-on makes, one for each, so that none leaves anything to the next. */
+struct sums {
+	struct cluster_coverage coverage;
+	struct cluster_step steps[CLUSTER_STEPS_MAX];
+};
+
+static bool seed_run_apart(const struct options *options, uint64_t seed, struct sums *sums)
+{
+	int status = 0;
+	(void)fflush(stdout);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(seed_run(options, seed, &sums->coverage, sums->steps) ? 0 : 1);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid) {
+		perror("stria-sim");
+		return false;
+	}
+	if (WIFSIGNALED(status))
+		printf("seed %llu FAILED: signal %d\n", (unsigned long long)seed, WTERMSIG(status));
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 int main(int argc, char **argv)
 {
-	static struct cluster_coverage coverage;
-	static struct cluster_step steps[CLUSTER_STEPS_MAX];
 	struct options options;
-	bool clean = true, complete;
+	bool complete;
 	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
 		(void)fputs(help, stdout);
 		return 0;
@@ -230,16 +265,26 @@ int main(int argc, char **argv)
 	       (unsigned long long)options.minutes);
 	how_print(&options);
 	printf("\n");
-	uint64_t start_s = wall_s(), done = 0;
-	for (; clean && (options.minutes > 0 ? wall_s() - start_s < options.minutes * 60 : done < options.count); done++)
-		clean = seed_run(&options, options.seed + done, &coverage, steps);
-	printf("%llu runs, %llu virtual seconds, %llu operations, %llu of them shared\n", (unsigned long long)coverage.runs,
-	       (unsigned long long)(coverage.virtual_ns / NS_PER_S), (unsigned long long)(coverage.ops + coverage.shared_ops),
-	       (unsigned long long)coverage.shared_ops);
-	coverage_print(&coverage, options.history, &complete);
+	struct sums *sums = mmap(NULL, sizeof(*sums), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (sums == MAP_FAILED) {
+		perror("stria-sim");
+		return 1;
+	}
+	const struct cluster_coverage *coverage = &sums->coverage;
+	uint64_t start_s = wall_s(), done = 0, failed = 0;
+	while ((failed == 0 || options.go_on) && (options.minutes > 0 ? wall_s() - start_s < options.minutes * 60 : done < options.count)) {
+		bool good = options.go_on ? seed_run_apart(&options, options.seed + done, sums) :
+					    seed_run(&options, options.seed + done, &sums->coverage, sums->steps);
+		failed += !good;
+		done++;
+	}
+	printf("%llu runs, %llu failed, %llu virtual seconds, %llu operations, %llu of them shared\n", (unsigned long long)done,
+	       (unsigned long long)failed, (unsigned long long)(coverage->virtual_ns / NS_PER_S),
+	       (unsigned long long)(coverage->ops + coverage->shared_ops), (unsigned long long)coverage->shared_ops);
+	coverage_print(coverage, options.history, &complete);
 	if (options.steps)
-		steps_print(steps);
-	if (clean && options.need_coverage && !complete)
+		steps_print(sums->steps);
+	if (failed == 0 && options.need_coverage && !complete)
 		printf("FAILED: something that must happen never did\n");
-	return clean && (!options.need_coverage || complete) ? 0 : 1;
+	return failed == 0 && (!options.need_coverage || complete) ? 0 : 1;
 }

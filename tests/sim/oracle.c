@@ -226,7 +226,7 @@ static int64_t predict_open(struct model *model, const struct model_op *op)
 		return -ELOOP; /* O_NOFOLLOW */
 	if (inode->kind == MODEL_DIR)
 		return (op->flags & (MO_WRITE | MO_CREATE | MO_TRUNC)) ? -EISDIR : 0;
-	return 0;
+	return inode->kind == MODEL_WHITEOUT ? -ENXIO : 0; /* nobody drives device 0:0 */
 }
 
 /* A new name at path: 0, or why not. */
@@ -335,7 +335,7 @@ static int64_t predict_link_handle(struct model *model, const struct model_op *o
 static int64_t predict_xattr(const struct model_inode *inode, const struct model_op *op)
 {
 	const struct model_xattr *xattr = &inode->xattrs[op->xattr];
-	if (inode->kind == MODEL_SYMLINK || inode->kind == MODEL_FIFO) /* user.* is for files and directories */
+	if (inode->kind != MODEL_FILE && inode->kind != MODEL_DIR) /* user.* is for files and directories */
 		return op->kind == MOP_LISTXATTR ? 0 : op->kind == MOP_SETXATTR || op->kind == MOP_REMOVEXATTR ? -EPERM : -ENODATA;
 	if (op->kind == MOP_SETXATTR)
 		return 0;
@@ -612,6 +612,11 @@ static void apply_rename(struct model *model, const struct model_op *op)
 	if (to != NULL)
 		entry_remove(to_dir, to);
 	entry_add(to_dir, to_last, inode);
+	if (op->flags & MR_WHITEOUT) {
+		struct model_inode *whiteout = inode_new(model, MODEL_WHITEOUT, 0);
+		inherit(whiteout, from_dir);
+		entry_add(from_dir, from_last, whiteout);
+	}
 	if (op->flags & MR_EXCHANGE)
 		entry_add(from_dir, from_last, replaced);
 	else if (replaced != NULL)
@@ -661,6 +666,8 @@ static void apply_inode(struct model *model, const struct model_op *op)
 	case MOP_UTIMENS:
 		inode->mtime_known = true;
 		inode->mtime_ns = op->time_ns;
+		inode->atime_exact = true;
+		inode->atime_ns = op->time_ns;
 		break;
 	case MOP_SETXATTR:
 		xattr->len = (size_t)op->len;
@@ -682,7 +689,58 @@ static void apply_inode(struct model *model, const struct model_op *op)
 	}
 }
 
+void model_begin(struct model *model, const struct model_op *op)
+{
+	struct model_inode *inode = NULL;
+	if (op->kind == MOP_READ || op->kind == MOP_COPY)
+		inode = model->handles[op->kind == MOP_COPY ? op->from_handle : op->handle].inode;
+	else if (op->kind == MOP_READDIR || op->kind == MOP_READLINK)
+		inode = model_find(model, op->path);
+	if (inode != NULL)
+		inode->atime_exact = false;
+}
+
+/* Changes of ctime that leave the kernel's pages alone, and those of which the mount does not see who has it open. */
+static void note_hidden(struct model *model, const struct model_op *op)
+{
+	struct model_inode *inode = NULL;
+	switch (op->kind) {
+	case MOP_SETXATTR:
+	case MOP_REMOVEXATTR:
+	case MOP_SETACL:
+	case MOP_SETSTRIPE:
+	case MOP_LINK:
+		inode = model_find(model, op->path);
+		break;
+	case MOP_LINK_HANDLE:
+		inode = model->handles[op->handle].inode;
+		break;
+	case MOP_OPEN:
+		inode = model->handles[op->handle].inode;
+		if (inode != NULL && (op->flags & MO_WRITE) == 0)
+			inode->pages_may_hide = false;
+		return;
+	case MOP_RENAME: /* the one that is replaced, too */
+	case MOP_UNLINK:
+		list_for_each(at, &model->inodes)
+			CONTAINER_OF(at, struct model_inode, link)->pages_may_hide = true;
+		return;
+	default:
+		return;
+	}
+	if (inode != NULL)
+		inode->pages_may_hide = true;
+}
+
+static void apply(struct model *model, const struct model_op *op);
+
 void model_apply(struct model *model, const struct model_op *op)
+{
+	apply(model, op);
+	note_hidden(model, op);
+}
+
+static void apply(struct model *model, const struct model_op *op)
 {
 	switch (op->kind) {
 	case MOP_OPEN:

@@ -21,7 +21,7 @@ enum {
 	MODEL_ACL_BYTES = 44,
 };
 
-enum model_kind { MODEL_FILE, MODEL_DIR, MODEL_SYMLINK, MODEL_FIFO };
+enum model_kind { MODEL_FILE, MODEL_DIR, MODEL_SYMLINK, MODEL_FIFO, MODEL_WHITEOUT };
 
 /* A write that a crash of its client may undo, byte by byte. */
 struct model_write {
@@ -56,6 +56,9 @@ struct model_inode {
 	bool unknown; /* a full disk refused a part of what was written: its data and size may be anything from here on */
 	bool mtime_known;
 	int64_t mtime_ns;
+	bool atime_exact;    /* it was set, and nothing was read since */
+	int64_t atime_ns;    /* then; else the latest that was seen, below which it does not fall */
+	bool pages_may_hide; /* what has changed since its last open to read does not come with new pages: reads may stay the kernel's own */
 	uint32_t stripe_count, stripe_bytes; /* of setstripe; 0: never */
 	struct model_inode *copy; /* while cloning */
 };
@@ -67,6 +70,7 @@ struct model_entry {
 struct model_handle {
 	struct model_inode *inode; /* NULL: closed */
 	bool read, write, append;
+	uint64_t read_at, read_len, read_step; /* of reads in order, or at equal distances; read_len 0: none yet */
 };
 struct model {
 	struct list inodes;
@@ -82,7 +86,7 @@ enum model_op_kind {
 	MOP_COUNT,
 };
 enum model_open_flags { MO_READ = 1, MO_WRITE = 2, MO_CREATE = 4, MO_EXCL = 8, MO_TRUNC = 16, MO_APPEND = 32 };
-enum model_rename_flags { MR_NOREPLACE = 1, MR_EXCHANGE = 2 };
+enum model_rename_flags { MR_NOREPLACE = 1, MR_EXCHANGE = 2, MR_WHITEOUT = 4 };
 enum model_alloc_flags { MA_KEEP_SIZE = 1, MA_PUNCH = 2, MA_ZERO = 4 };
 enum model_seek_flags { MS_HOLE = 1 };
 
@@ -111,6 +115,8 @@ void model_op_text(const struct model_op *op, char *ret_text, size_t size);
 void model_op_draw(struct model *model, struct rng *rng, struct model_op *ret_op);
 /* What it must answer: 0 or more, or a negative errno. Does not change the model. For READ: bytes. */
 int64_t model_predict(struct model *model, const struct model_op *op);
+/* It is about to be done: what it reads may have another atime from here on. */
+void model_begin(struct model *model, const struct model_op *op);
 /* It succeeded: make it so. */
 void model_apply(struct model *model, const struct model_op *op);
 /* A write or a truncation that failed or was cut off: whether it happened is open from here on. */

@@ -172,6 +172,20 @@ static unsigned alloc_flags_draw(struct rng *rng)
 	return flags[rng_below(rng, ARRAY_COUNT(flags))];
 }
 
+/* Most reads are one of many: in order, or records at equal distances. */
+static void read_draw(struct model_handle *handle, struct rng *rng, uint64_t size, struct model_op *op)
+{
+	if (handle->read_len == 0 || handle->read_at + handle->read_step >= size || rng_chance(rng, 150000)) {
+		handle->read_at = rng_below(rng, size / 4 + 1);
+		handle->read_len = 1 + rng_below(rng, 30000);
+		handle->read_step = handle->read_len * (1 + rng_below(rng, 3)) + (rng_chance(rng, 200000) ? rng_below(rng, 5000) : 0);
+	} else {
+		handle->read_at += handle->read_step;
+	}
+	op->offset = handle->read_at;
+	op->len = handle->read_len;
+}
+
 static void handle_op_draw(struct model *model, struct rng *rng, struct model_op *op)
 {
 	op->handle = handle_draw(model, rng, true);
@@ -184,6 +198,8 @@ static void handle_op_draw(struct model *model, struct rng *rng, struct model_op
 	op->seed = rng_u64(rng);
 	op->offset = offset_draw(rng, size);
 	op->len = op->kind == MOP_FTRUNCATE ? offset_draw(rng, size) : size_draw(rng);
+	if (op->kind == MOP_READ && rng_chance(rng, 600000))
+		read_draw(&model->handles[op->handle], rng, size, op);
 	if (op->kind == MOP_FALLOCATE)
 		op->flags = alloc_flags_draw(rng);
 	if (op->kind == MOP_COPY) {
@@ -207,6 +223,8 @@ static void rename_draw(struct model *model, struct rng *rng, struct model_op *o
 		op->flags = MR_NOREPLACE;
 	else if (rng_chance(rng, 100000))
 		op->flags = MR_EXCHANGE;
+	if ((op->flags & MR_EXCHANGE) == 0 && rng_chance(rng, 100000))
+		op->flags |= MR_WHITEOUT;
 }
 
 static void path_op_draw(struct model *model, struct rng *rng, struct model_op *op)

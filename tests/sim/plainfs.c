@@ -188,9 +188,19 @@ static int plain_setattr(void *ctx, uint64_t ino, uint64_t fh, uint32_t valid, c
 		resize(ctx, inode, attr->size_bytes);
 	if (valid & SET_MTIME)
 		inode->attr.mtime_ns = attr->mtime_ns;
+	if (valid & SET_ATIME)
+		inode->attr.atime_ns = attr->atime_ns;
 	*ret_attr = inode->attr;
 	*ret_valid_ns = VALID_NS;
 	return 0;
+}
+
+/* strictatime */
+static void touch(void *ctx, struct plain_inode *inode)
+{
+	const struct plainfs_mount *mount = ctx;
+	int64_t now_ns = (int64_t)loop_now_ns(mount->loop);
+	inode->attr.atime_ns = now_ns > inode->attr.atime_ns ? now_ns : inode->attr.atime_ns;
 }
 
 static int plain_readlink(void *ctx, uint64_t ino, char *buf, size_t size)
@@ -198,6 +208,7 @@ static int plain_readlink(void *ctx, uint64_t ino, char *buf, size_t size)
 	struct plain_inode *inode = inode_of(arrive(ctx), ino);
 	size_t len = strlen(inode->target) < size ? strlen(inode->target) : size;
 	memcpy(buf, inode->target, len);
+	touch(ctx, inode);
 	return (int)len;
 }
 
@@ -301,6 +312,10 @@ static int plain_rename(void *ctx, uint64_t parent, struct str name, uint64_t ne
 	if (to != NULL)
 		entry_remove(to_dir, to);
 	entry_add(to_dir, new_name, moved);
+	struct kernel_entry told;
+	struct plain_inode *whiteout = NULL;
+	if (flags & RENAME_WHITEOUT)
+		(void)make(fs, parent, name, S_IFCHR, &told, &whiteout); /* the name is free */
 	if (flags & RENAME_EXCHANGE)
 		entry_add(from_dir, name, replaced);
 	else if (replaced != NULL)
@@ -350,6 +365,7 @@ static int64_t plain_read(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset,
 	(void)into_pages;
 	struct plain_inode *inode = inode_of(arrive(ctx), ino);
 	(void)fh;
+	touch(ctx, inode);
 	if (offset >= inode->attr.size_bytes)
 		return 0;
 	len = (size_t)min_u64(len, inode->attr.size_bytes - offset);
@@ -432,6 +448,7 @@ static int plain_readdir(void *ctx, uint64_t ino, uint64_t cookie, uint32_t thre
 	(void)thread;
 	unsigned count = 0;
 	struct plain_inode *dir = inode_of(arrive(ctx), ino);
+	touch(ctx, dir);
 	list_for_each(at, &dir->entries) {
 		struct plain_entry *entry = CONTAINER_OF(at, struct plain_entry, link);
 		struct kernel_entry told;

@@ -54,7 +54,7 @@ static void full_path(const char *root, const char *path, char ret_path[FULL_PAT
 
 static uint32_t mode_of(const struct model_inode *inode)
 {
-	static const uint32_t types[] = {S_IFREG, S_IFDIR, S_IFLNK, S_IFIFO};
+	static const uint32_t types[] = {S_IFREG, S_IFDIR, S_IFLNK, S_IFIFO, S_IFCHR};
 	return types[inode->kind] | inode->mode;
 }
 
@@ -89,13 +89,30 @@ static void wrong(struct work_task *task, const char *format, ...)
 	world_fail(task->workload->world, "oracle: %s: %s: %s", task->root, op, text);
 }
 
-static void check_attr(struct work_task *task, const struct model_inode *inode, const struct attr *attr)
+static void check_attr(struct work_task *task, struct model_inode *inode, const struct attr *attr)
 {
+	if (attr->atime_ns < inode->atime_ns)
+		wrong(task, "atime went back from %lld to %lld", (long long)inode->atime_ns, (long long)attr->atime_ns);
+	if (inode->atime_exact && attr->atime_ns != inode->atime_ns)
+		wrong(task, "atime was set to %lld and is %lld", (long long)inode->atime_ns, (long long)attr->atime_ns);
+	inode->atime_ns = attr->atime_ns;
 	const char *what = attr_differs(inode, attr, false);
 	if (what != NULL)
 		wrong(task, "%s differs: got mode %o nlink %u uid %u gid %u size %llu mtime %lld, want mode %o nlink %u size %llu", what,
 		      attr->mode, attr->nlink, attr->uid, attr->gid, (unsigned long long)attr->size_bytes, (long long)attr->mtime_ns,
 		      mode_of(inode), inode->nlink, (unsigned long long)inode->data.size);
+}
+
+/* It was just read, and this is what a stat says then. Times in the future, which nobody but utimens gives, are never reached; and when the MDT's clock
+ * jumps, a mount may take a while to know: then atime moves, but not as far as ctime. */
+static void check_read(struct work_task *task, struct model_inode *inode, const struct attr *attr)
+{
+	int64_t seen_ns = inode->atime_ns;
+	check_attr(task, inode, attr);
+	bool due = attr->atime_ns <= attr->mtime_ns || attr->atime_ns <= attr->ctime_ns;
+	if (attr->mtime_ns <= attr->ctime_ns && due && attr->atime_ns <= seen_ns)
+		wrong(task, "a read has not moved atime: %lld, mtime %lld, ctime %lld", (long long)attr->atime_ns, (long long)attr->mtime_ns,
+		      (long long)attr->ctime_ns);
 }
 
 /* The names of a directory, collected and compared with the model's. */
@@ -165,10 +182,30 @@ static int do_tmpfile(struct work_task *task, const char *path)
 	return 0;
 }
 
+/* At once, in order, or every second record and then the others. */
+static int64_t read_all(struct work_task *task, int fd, uint8_t *buf)
+{
+	enum { RECORDS = 8 };
+	const struct model_op *op = &task->op;
+	uint64_t passes = 1 + op->seed % 3, record = op->len / RECORDS + 1;
+	int64_t total = 0;
+	if (passes == 3 || op->len == 0)
+		return kernel_pread(task->kernel, fd, buf, (size_t)op->len, op->offset);
+	for (uint64_t pass = 0; pass < passes; pass++) {
+		for (uint64_t at = pass * record; at < op->len; at += passes * record) {
+			int64_t got = kernel_pread(task->kernel, fd, buf + at, (size_t)min_u64(record, op->len - at), op->offset + at);
+			if (got < 0)
+				return got;
+			total += got;
+		}
+	}
+	return total;
+}
+
 static int64_t do_read(struct work_task *task, int fd)
 {
 	uint8_t *buf = mem_alloc((size_t)task->op.len + 1);
-	int64_t got = kernel_pread(task->kernel, fd, buf, (size_t)task->op.len, task->op.offset);
+	int64_t got = read_all(task, fd, buf);
 	if (got > 0) {
 		const struct model_inode *inode = task->model->handles[task->op.handle].inode;
 		int64_t at = model_check_data(inode, false, buf, (size_t)got, task->op.offset);
@@ -177,6 +214,11 @@ static int64_t do_read(struct work_task *task, int fd)
 			      buf[at]);
 	}
 	mem_free(buf);
+	struct attr attr;
+	const struct model_handle *handle = &task->model->handles[task->op.handle];
+	bool asked = handle->write ? task->op.len > 0 : got > 0 && !handle->inode->pages_may_hide;
+	if (got >= 0 && asked && rng_below(&task->rng, 3) == 0 && kernel_fstat(task->kernel, fd, &attr) == 0)
+		check_read(task, handle->inode, &attr);
 	return got;
 }
 
@@ -270,6 +312,9 @@ static int64_t do_readdir(struct work_task *task, const char *path)
 	int rc = kernel_readdir(task->kernel, path, listing_add, listing);
 	if (rc == 0 && listing->dir != NULL && listing_differs(listing) != NULL)
 		wrong(task, "%s", listing_differs(listing));
+	struct attr attr;
+	if (rc == 0 && listing->dir != NULL && rng_below(&task->rng, 3) == 0 && kernel_stat(task->kernel, path, &attr) == 0)
+		check_read(task, listing->dir, &attr);
 	mem_free(listing);
 	return rc;
 }
@@ -328,7 +373,7 @@ static int64_t do_stat(struct work_task *task, const char *path)
 {
 	struct attr attr;
 	int rc = kernel_stat(task->kernel, path, &attr);
-	const struct model_inode *inode = model_find(task->model, task->op.path);
+	struct model_inode *inode = model_find(task->model, task->op.path);
 	if (rc == 0 && inode != NULL)
 		check_attr(task, inode, &attr);
 	return rc;
@@ -338,9 +383,12 @@ static int64_t do_readlink(struct work_task *task, const char *path)
 {
 	char target[MODEL_PATH_BYTES];
 	int rc = kernel_readlink(task->kernel, path, target, sizeof(target));
-	const struct model_inode *inode = model_find(task->model, task->op.path);
+	struct model_inode *inode = model_find(task->model, task->op.path);
 	if (rc > 0 && inode != NULL && ((size_t)rc != strlen(inode->target) || memcmp(target, inode->target, (size_t)rc) != 0))
 		wrong(task, "the target is another");
+	struct attr attr;
+	if (rc > 0 && inode != NULL && rng_below(&task->rng, 3) == 0 && kernel_stat(task->kernel, path, &attr) == 0)
+		check_read(task, inode, &attr);
 	return rc;
 }
 
@@ -451,6 +499,7 @@ static void task_one_op(struct work_task *task)
 		want = model_predict(task->model, &task->op);
 		model_op_text(&task->op, text, sizeof(text));
 		world_note(workload->world, NULL, "%s: %s", task->root, text);
+		model_begin(task->model, &task->op);
 	}
 	task->in_flight = true;
 	int64_t got = do_op(task);
@@ -510,7 +559,7 @@ static void task_main(void *arg)
 		task->root_made = true;
 	}
 	while (!workload->stop && world_failure(workload->world) == NULL) {
-		task_sleep(loop, rng_below(&task->rng, workload->opts.think_ns_max));
+		task_sleep(loop, rng_below(&task->rng, task->recorded ? workload->opts.think_ns_max / 2 : workload->opts.think_ns_max));
 		if (task->shared)
 			shared_step(&workload->shared, task->kernel, &task->rng, &task->shared_op);
 		else if (task->recorded)
@@ -524,7 +573,9 @@ static void task_main(void *arg)
 	}
 	if (task->locks)
 		lockwork_end(&task->lockwork_task, task->kernel, &task->rng);
-	else if (!task->shared && !task->recorded)
+	else if (task->recorded)
+		history_leave(&workload->history, task->kernel, &task->history_task);
+	else if (!task->shared)
 		task_close_all(task);
 	task->running = false;
 }
@@ -542,7 +593,7 @@ void workload_start(struct workload *workload, unsigned client, struct loop *loo
 			task->rng = rng_fork(&workload->rng);
 			task->model = model_new();
 			task->recorded = t >= not_recorded && t < not_locks;
-			task->history_task.client = client;
+			history_join(&workload->history, &task->history_task, client);
 			task->locks = t >= not_locks;
 			task->shared = t >= workload->opts.tasks && t < not_recorded;
 			if (task->locks)
@@ -593,6 +644,16 @@ void workload_crashed(struct workload *workload, unsigned client)
 	for (unsigned t = 0; t < WORK_TASKS_MAX; t++)
 		if (workload->tasks[client][t].model != NULL)
 			task_leave(&workload->tasks[client][t], true);
+	history_client_crashed(&workload->history, client);
+}
+
+struct history_object *workload_writing(const struct workload *workload, unsigned client)
+{
+	struct history_object *object = NULL;
+	for (unsigned t = 0; t < WORK_TASKS_MAX && object == NULL; t++)
+		if (workload->tasks[client][t].running)
+			object = history_writing(&workload->tasks[client][t].history_task);
+	return object;
 }
 
 bool workload_is_idle(const struct workload *workload)
@@ -619,6 +680,7 @@ void workload_finish(struct workload *workload)
 struct verifying {
 	struct kernel *kernel;
 	bool crashed;
+	bool has_read; /* the first look at the tree has moved its atimes */
 	char problem[256];
 };
 
@@ -688,6 +750,8 @@ static bool verify_inode(struct verifying *verifying, struct model_inode *inode,
 	struct attr attr;
 	int rc = kernel_stat(verifying->kernel, path, &attr);
 	const char *problem = rc < 0 ? err_name(rc) : attr_differs(inode, &attr, verifying->crashed);
+	if (problem == NULL && inode->atime_exact && !verifying->has_read && attr.atime_ns != inode->atime_ns)
+		problem = "atime, which was set";
 	if (problem != NULL) {
 		if (rc < 0)
 			attr = (struct attr){0};
@@ -699,6 +763,7 @@ static bool verify_inode(struct verifying *verifying, struct model_inode *inode,
 	}
 	if (!verify_acl(verifying, inode, path))
 		return false;
+	inode->atime_exact = false; /* from here on it is read, and it may have another name */
 	if (inode->kind == MODEL_DIR)
 		return verify_dir(verifying, inode, path);
 	return inode->kind != MODEL_FILE || verify_data(verifying, inode, path, attr.size_bytes);
@@ -713,6 +778,7 @@ void workload_verify(struct workload *workload, struct kernel *kernel)
 		workload->remains_checked++;
 		if (verify_inode(&first, remains->before->root, remains->root))
 			continue;
+		second.has_read = true;
 		if (remains->after != NULL && verify_inode(&second, remains->after->root, remains->root)) {
 			workload->remains_after++;
 			continue;

@@ -67,6 +67,8 @@ void workload_free(struct workload *workload);
 void workload_start(struct workload *workload, unsigned client, struct loop *loop, struct kernel *kernel);
 /* From outside: the client's process is gone. */
 void workload_crashed(struct workload *workload, unsigned client);
+/* What a recorded task of it is writing to objects; NULL: nothing. */
+struct history_object *workload_writing(const struct workload *workload, unsigned client);
 /* Nothing runs any more; true, too, while a client is down. */
 bool workload_is_idle(const struct workload *workload);
 /* All programs have ended in order: their subtrees become remains. */

@@ -421,6 +421,7 @@ static void node_end(struct sim_node *node, bool machine)
 	struct list_node *link;
 	while ((link = list_pop_front(&node->inbox)) != NULL)
 		event_drop(CONTAINER_OF(link, struct sim_event, link));
+	node->hooks = (struct sim_kernel_hooks){0}; /* the next life's kernel says where it is */
 	loop_free(node->loop);
 	mem_heap_free(node->heap);
 	node->loop = NULL;

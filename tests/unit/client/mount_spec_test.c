@@ -30,11 +30,14 @@ static void options_are_ours_the_kernels_or_nobodys(void **state)
 	const char list[] = "rw,nosuid,soft,timeo=50,hard,_netdev,x-systemd.automount,noatime,log=/l";
 	char ours[256], kernels[256]; /* MOUNT_LIST_BYTES at least */
 	mount_options_split(list, ours, kernels);
-	assert_string_equal(ours, "soft,timeo=50,soft=false,log=/l"); /* the last of hard and soft counts */
+	assert_string_equal(ours, "soft,timeo=50,soft=false,atime=noatime,log=/l"); /* the last of hard and soft counts */
 	assert_string_equal(kernels, "nosuid,noatime");
 	mount_options_split("hard", ours, kernels);
 	assert_string_equal(ours, "soft=false");
 	assert_string_equal(kernels, "");
+	mount_options_split("strictatime,nodiratime,relatime", ours, kernels);
+	assert_string_equal(ours, "atime=strictatime,diratime=false,atime=relatime");
+	assert_string_equal(kernels, ""); /* libfuse knows no nodiratime */
 }
 
 int main(void)

@@ -27,7 +27,9 @@ static inline void message_fill_attr(struct attr *attr, struct rng *rng)
 	attr->uid = (uint32_t)rng_u64(rng);
 	attr->gid = (uint32_t)rng_u64(rng);
 	attr->rdev = (uint32_t)rng_u64(rng);
-	attr->flags = (uint32_t)rng_u64(rng);
+	uint32_t flags = (uint32_t)rng_u64(rng);
+	attr->flags = flags & 0xffff;
+	attr->atime_gen = (uint16_t)(flags >> 16);
 	attr->size_bytes = rng_u64(rng);
 	attr->blocks = rng_u64(rng);
 	attr->atime_ns = (int64_t)rng_u64(rng);
