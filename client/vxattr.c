@@ -292,6 +292,7 @@ static int get_stats(struct client *client, struct arena *arena, struct blob *re
 	json_u64(&json, "open", counters->open_hits);
 	json_end(&json);
 	json_u64(&json, "recalls", counters->recalls);
+	json_u64(&json, "recalls_waited", counters->timeouts_run_down); /* for the kernel, which nothing else makes forget a name */
 	json_u64(&json, "nodes", client_node_count(client));
 	json_object_begin(&json, "behind");
 	json_u64(&json, "bytes", client->behind_bytes);
