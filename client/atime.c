@@ -137,7 +137,8 @@ void atime_said(struct node *node, int64_t atime_ns, uint16_t atime_gen)
 
 bool atime_is_pending(const struct node *node)
 {
-	return !node->removed && list_node_is_linked(&node->atime_link);
+	bool gone = node->removed && node->attr.nlink <= 1; /* one of its names is no more: it may have others */
+	return !gone && list_node_is_linked(&node->atime_link);
 }
 
 void atime_forget(struct node *node)

@@ -395,9 +395,7 @@ static int save(struct client *client, struct client_op *op, struct ino ino)
 		return unstable_commit_ino(client, op, ino);
 	node->users++;
 	int rc = behind_save(client, op, node);
-	/* Interrupted, or out of room: the size is told when what lies below it has gone. If we died now, it would be a hole. */
-	bool waits = rc < 0 && !list_is_empty(&node->extents);
-	int published = node->dirty && !waits ? attr_publish(client, op, node) : 0;
+	int published = node->dirty ? attr_publish(client, op, node) : 0;
 	node_put(client, node);
 	return rc < 0 ? rc : published;
 }

@@ -380,6 +380,11 @@ static void name_op(struct history *history, struct kernel *kernel, struct histo
 	 * first to the second in between, it says that it has done what it has not, and no file system can tell (docs/posix.md). */
 	if (rc == 0 && kernel_counts(kernel)->renames_to_self != to_self)
 		op->returned = false;
+	/* The same two looks make NOREPLACE fail: what had the first name may have the second by then. It has changed nothing, and shown nothing. */
+	if (kind == LINEAR_MOVE && rc == -EEXIST) {
+		op->kind = LINEAR_STAT;
+		op->returned = false;
+	}
 	history_noted(history, task);
 	if (kind == LINEAR_CREATE && rc >= 0)
 		(void)kernel_close(kernel, rc); /* nothing was written */
@@ -467,6 +472,12 @@ static void step_lock(struct history *history, struct kernel *kernel, struct rng
 
 /* ---- tasks ---------------------------------------------------------------------------------------------------- */
 
+static bool is_wanted(const struct history *history)
+{
+	const struct history_object *object = history->wanted.object;
+	return object != NULL && !object->closed && world_now_ns(history->world) < history->wanted.until_ns;
+}
+
 /* One task of a mount does nothing but look at registers through files that it keeps open: it goes on with what its mount has cached when nothing else
  * can. */
 static bool watches(const struct history *history, const struct history_task *task)
@@ -476,7 +487,9 @@ static bool watches(const struct history *history, const struct history_task *ta
 
 static void step_watch(struct history *history, struct kernel *kernel, struct rng *rng, struct history_task *task)
 {
-	struct history_object *object = history_object_now(history, (unsigned)rng_below(rng, HISTORY_REGISTERS));
+	bool wanted = is_wanted(history) && is_register(history->wanted.object) && rng_chance(rng, 700000);
+	unsigned slot = (unsigned)rng_below(rng, HISTORY_REGISTERS);
+	struct history_object *object = wanted ? history->wanted.object : history_object_now(history, slot);
 	int fd = held_open(history, kernel, task, object);
 	if (fd < 0)
 		return;
@@ -498,8 +511,7 @@ void history_step(struct history *history, struct kernel *kernel, struct rng *rn
 		step_put(history, kernel, rng, task, history_object_now(history, (unsigned)rng_range(rng, FIRST_IN_OBJECTS, LAST_IN_OBJECTS)));
 		return;
 	}
-	bool wanted = history->wanted.object != NULL && world_now_ns(history->world) < history->wanted.until_ns;
-	struct history_object *object = wanted && rng_chance(rng, 400000) ? history->wanted.object : NULL;
+	struct history_object *object = is_wanted(history) && rng_chance(rng, 400000) ? history->wanted.object : NULL;
 	if (object == NULL || object->closed)
 		object = history_object_now(history, (unsigned)rng_range(rng, history->names_only ? files : 0,
 											history->names_only ? files + HISTORY_SETS - 1 :
