@@ -57,6 +57,7 @@ struct op_wait;
 struct client_op {
 	uint32_t uid, gid;
 	uint32_t umask; /* for what makes inodes */
+	uint32_t thread; /* who asks, by a number that nobody else has meanwhile; 0: not known */
 	/* Supplementary groups, fetched only when an answer depends on them: little-endian u32s; returns how many (GROUPS_MAX at most). NULL: none. */
 	uint32_t (*groups)(struct client_op *op, uint8_t ret_le32[GROUPS_MAX * 4]);
 	uint64_t asked_ns;     /* set by the operation: when the call went out whose answer it has */
@@ -240,6 +241,7 @@ struct client_counters {
 	uint64_t page_invalidations, page_invalidations_again; /* of ranges; again: a read had come in between */
 	uint64_t reads_held;          /* until a lease was given back: their range was done */
 	uint64_t epochs, timeouts_run_down; /* how entries were taken from the kernel */
+	uint64_t attrs_on_their_way; /* looked again for an inode that the kernel was about to know, or to say that it has forgotten */
 	uint64_t leases_returned;     /* unused ones */
 	uint64_t behind_bytes, behind_flushes; /* written behind; extents sent */
 	uint64_t behind_waits;        /* of writers, for room */

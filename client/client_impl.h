@@ -96,7 +96,7 @@ struct node {
 	uint64_t changed_at;        /* client.changes when a change of ours last began or ended */
 	uint32_t changing;          /* changes of ours under way */
 	uint64_t told_ns;           /* until then the kernel may use attributes, or entries of the directory, that we told it */
-	uint64_t told_plus_ns;      /* of those, entries that came with READDIRPLUS */
+	uint64_t told_plus_ns;      /* of those, entries that came with READDIRPLUS, to threads that dircache does not remember */
 	struct ino found_in;        /* the directory of the last lookup that a call answered */
 	bool reads_follow;          /* of a directory: what is looked up in it is opened and read then */
 	uint8_t reads_missed;       /* lookups since then that brought data and were not followed by an open */
@@ -153,6 +153,7 @@ struct node {
 	uint64_t atime_raised_ns;   /* when a read of ours last moved it; 0: not since what is known of the attributes was lost */
 	struct list_node atime_link; /* client.atime_nodes, if the MDT is still to be told */
 	uint64_t size_bytes, blocks;
+	bool blocks_asked;          /* blocks are what the objects have, and nothing was written since */
 	bool blocks_guessed;        /* blocks may be too many: the objects are asked when the writing is over */
 	uint32_t size_gen;
 	int64_t mtime_ns;           /* or MTIME_NOT_OURS */
@@ -333,6 +334,8 @@ void node_count_lookup(struct client *client, struct ino ino);
 /* Merge what the MDT says with what we know better; sets *attr to what the kernel shall see. */
 void node_merge_attr(struct client *client, struct node *node, struct attr *attr);
 int node_set_layout(struct node *node, struct blob bytes);
+/* Of what a message that tells the size and blocks says: enum size_flags. */
+uint8_t node_blocks_flag(const struct node *node);
 void node_written(struct client *client, struct node *node, uint64_t end, uint64_t bytes);
 /* What the MDT does not know yet of our writes. */
 void node_add_unpublished(const struct node *node, struct attr *attr);
@@ -399,6 +402,12 @@ struct dircache_entry {
 };
 /* Its whole listing, ascending by cookie; NULL: not known. Borrowed until the next park. */
 const struct dircache_entry *dircache_list(const struct client *client, const struct node *dir, size_t *ret_count, struct ino *ret_parent);
+/* The kernel takes the entries of a listing in some time after it was answered. Until then, or `until_ns`, the thread that asked for them is remembered;
+ * when it comes for more, it has done so. */
+void dircache_plus_given(struct client *client, struct node *dir, uint32_t thread, uint64_t until_ns);
+void dircache_plus_taken(struct node *dir, uint32_t thread);
+/* The kernel may take entries in until then; 0: it has. */
+uint64_t dircache_plus_until_ns(const struct node *dir);
 void dircache_clear(struct client *client, struct node *dir);
 void dircache_free(struct client *client, struct node *dir);
 

@@ -5,7 +5,7 @@
  * a removal will probably hit. */
 #include "client/client_impl.h"
 
-enum { NAMES_MAX = 262144, LIST_MAX = 65536 };
+enum { NAMES_MAX = 262144, LIST_MAX = 65536, PLUS_MAX = 8 };
 
 struct name {
 	struct map_node node;
@@ -15,6 +15,13 @@ struct name {
 	uint32_t changing;
 	uint8_t len;
 	char text[];
+};
+#define PLUS_KEPT_NS NS_PER_S /* long after whoever waits for it has given up */
+
+/* An answer to READDIRPLUS that the kernel may not have taken in yet. */
+struct plus {
+	uint32_t thread; /* 0: none */
+	uint64_t until_ns;
 };
 struct dircache {
 	struct map names;
@@ -28,6 +35,7 @@ struct dircache {
 	uint64_t last;       /* cookie of its last entry so far */
 	bool whole;
 	struct ino parent;
+	struct plus plus[PLUS_MAX];
 };
 
 static struct dircache *need(struct node *dir)
@@ -221,6 +229,38 @@ const struct dircache_entry *dircache_list(const struct client *client, const st
 	*ret_count = cache->count;
 	*ret_parent = cache->parent;
 	return cache->entries != NULL ? cache->entries : &nothing;
+}
+
+/* ---- listings on their way into the kernel ----------------------------------------------------------------------- */
+
+void dircache_plus_given(struct client *client, struct node *dir, uint32_t thread, uint64_t until_ns)
+{
+	struct plus *plus = need(dir)->plus;
+	size_t at = 0;
+	while (at < PLUS_MAX && plus[at].thread != thread)
+		at++;
+	for (size_t i = 0; i < PLUS_MAX && at == PLUS_MAX; i++)
+		at = plus[i].thread == 0 || plus[i].until_ns + PLUS_KEPT_NS < env_now_ns(client->env) ? i : at;
+	if (thread == 0 || at == PLUS_MAX)
+		dir->told_plus_ns = max_u64(dir->told_plus_ns, until_ns); /* its time runs down */
+	else
+		plus[at] = (struct plus){thread, max_u64(plus[at].until_ns, until_ns)};
+}
+
+void dircache_plus_taken(struct node *dir, uint32_t thread)
+{
+	for (size_t i = 0; dir->names != NULL && thread != 0 && i < PLUS_MAX; i++)
+		if (dir->names->plus[i].thread == thread)
+			dir->names->plus[i] = (struct plus){0};
+	waitq_wake_all(&dir->changed);
+}
+
+uint64_t dircache_plus_until_ns(const struct node *dir)
+{
+	uint64_t until_ns = dir->told_plus_ns;
+	for (size_t i = 0; dir->names != NULL && i < PLUS_MAX; i++)
+		until_ns = max_u64(until_ns, dir->names->plus[i].until_ns);
+	return until_ns;
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */

@@ -484,7 +484,7 @@ static void take_request(struct fuse_channel *channel, const uint8_t *message, s
 	}
 	struct fuse_request *req = mem_alloc(sizeof(*req));
 	*req = (struct fuse_request){.channel = channel, .row = row, .header = header, .body_len = body_len};
-	req->op = (struct client_op){.uid = header.uid, .gid = header.gid, .groups = op_groups};
+	req->op = (struct client_op){.uid = header.uid, .gid = header.gid, .thread = header.pid, .groups = op_groups};
 	req->arrived_ns = loop_now_ns(channel->conf.loop);
 	list_node_init(&req->wait_link);
 	arena_init(&req->arena);

@@ -6,6 +6,7 @@
 #include "client/client_impl.h"
 
 #define ANSWER_WITHIN_NS (1 * NS_PER_S) /* below the MDT's 2 s */
+#define LATE_LOOK_NS     (2 * NS_PER_MS)
 #define LATE_WAIT_NS     (100 * NS_PER_MS) /* by so much later than we the kernel begins to count; where nothing but time helps */
 
 /* ---- grants on their way ----------------------------------------------------------------------------------------- */
@@ -184,27 +185,48 @@ static int give_data(struct client *client, struct node *node, uint8_t keep, uin
 
 /* ---- entries and attributes --------------------------------------------------------------------------------------- */
 
+/* ENOENT: the kernel does not know the inode. But an answer with it may be on its way in, or it has just been forgotten and we shall hear of it: then
+ * it refers to it by our count, for a moment. */
+static void drop_attr(struct client *client, struct node *node)
+{
+	struct kcache *kcache = client->env->kcache;
+	uint64_t deadline_ns = env_now_ns(client->env) + LATE_WAIT_NS;
+	while (kcache->ops->inval_attr(kcache, node->ino.v) == -ENOENT && node->lookups > 0 && env_now_ns(client->env) < deadline_ns &&
+	       !client->ended) {
+		client->counters.attrs_on_their_way++;
+		session_nap(client, LATE_LOOK_NS);
+	}
+}
+
+static void wait_for_plus(struct client *client, struct node *node)
+{
+	uint64_t until_ns = dircache_plus_until_ns(node), deadline_ns = until_ns + LATE_WAIT_NS; /* what is given from now on is new */
+	bool waits = until_ns > 0 && deadline_ns > env_now_ns(client->env);
+	client->counters.timeouts_run_down += waits;
+	while (waits && !client->ended) {
+		(void)waitq_wait(&node->changed, client_loop(client), deadline_ns); /* either way */
+		waits = dircache_plus_until_ns(node) > 0 && deadline_ns > env_now_ns(client->env);
+	}
+}
+
 /* The kernel's entries are gone when it asks for all anew, by its epoch, or when their time is up. */
 void lease_drop_entries(struct client *client, struct node *node)
 {
 	struct kcache *kcache = client->env->kcache;
-	uint64_t now_ns = env_now_ns(client->env);
 	if (kcache == NULL || !lease_kernel_may_know(client, node))
 		return;
-	uint64_t wait_until_ns = node->told_ns;
+	/* READDIRPLUS answers are taken in by the kernel later, under whatever epoch is then: it asks for more, or their short time runs down. Nothing
+	 * new is given meanwhile: the lease is over. What is taken in while the epoch is on its way may be older than that. */
+	wait_for_plus(client, node);
 	if (!client->no_epochs && kcache->ops->inval_epoch(kcache) == 0) {
 		client->counters.epochs++;
-		/* READDIRPLUS answers are taken in by the kernel later, under whatever epoch is then: their short time runs down. */
-		wait_until_ns = min_u64(wait_until_ns, node->told_plus_ns);
-	} else {
-		client->no_epochs = true;
+		return;
 	}
-	if (wait_until_ns > 0)
-		wait_until_ns += LATE_WAIT_NS;
-	now_ns = env_now_ns(client->env);
-	if (wait_until_ns > now_ns) {
+	client->no_epochs = true;
+	uint64_t now_ns = env_now_ns(client->env), until_ns = node->told_ns + LATE_WAIT_NS;
+	if (until_ns > now_ns) {
 		client->counters.timeouts_run_down++;
-		session_nap(client, wait_until_ns - now_ns);
+		session_nap(client, until_ns - now_ns);
 	}
 }
 
@@ -228,7 +250,7 @@ static void give_names(struct client *client, struct node *node, bool attr, bool
 	if (attr)
 		lease_wait_for_fills(client, node, deadline_ns);
 	if (attr && kcache != NULL && lease_kernel_may_know(client, node))
-		(void)kcache->ops->inval_attr(kcache, node->ino.v); /* ENOENT: it does not know the inode */
+		drop_attr(client, node);
 	if (dir)
 		lease_drop_entries(client, node);
 	node->giving_attr -= attr;
@@ -254,7 +276,7 @@ static void fill_size(const struct node *node, uint8_t *ret_flags, uint32_t *ret
 {
 	if (!node->dirty || !node->size_known)
 		return;
-	*ret_flags |= SIZE_VALID;
+	*ret_flags |= SIZE_VALID | node_blocks_flag(node);
 	*ret_size_gen = node->size_gen;
 	*ret_size_bytes = node->size_bytes;
 	*ret_mtime_ns = node->mtime_ns;

@@ -354,7 +354,7 @@ static void entry_moves(struct client *client, struct ino from, struct ino to)
 		return;
 	if (lease_dir_ok(client, new_dir)) { /* a recall of that directory knows it now */
 		new_dir->told_ns = max_u64(new_dir->told_ns, old_dir->told_ns);
-		new_dir->told_plus_ns = max_u64(new_dir->told_plus_ns, old_dir->told_plus_ns);
+		new_dir->told_plus_ns = max_u64(new_dir->told_plus_ns, dircache_plus_until_ns(old_dir));
 		return;
 	}
 	lease_drop_entries(client, old_dir);
@@ -456,7 +456,8 @@ static void give_row(struct listing *listing, const struct dirent_row *row)
 	if (dirent.has_entry) {
 		/* The kernel takes these in after its question's answer, whatever has been recalled since: their time is short. */
 		dirent.entry.entry_ttl_ns = entry_ttl_ns(client, listing->node, PLUS_TTL_NS);
-		listing->node->told_plus_ns = max_u64(listing->node->told_plus_ns, env_now_ns(client->env) + dirent.entry.entry_ttl_ns);
+		if (dirent.entry.entry_ttl_ns > 0)
+			dircache_plus_given(client, listing->node, listing->op->thread, env_now_ns(client->env) + dirent.entry.entry_ttl_ns);
 	}
 	if (!listing->fill(listing->ctx, &dirent)) {
 		listing->full = true;
@@ -562,6 +563,7 @@ int client_readdir(struct client *client, struct client_op *op, struct ino dir, 
 		.ctx = ctx,
 		.node = node_get(client, dir),
 	};
+	dircache_plus_taken(listing.node, op->thread);
 	bool end = give_cached(&listing);
 	int rc = 0;
 	while (!listing.full && !listing.given && !end && rc == 0) {

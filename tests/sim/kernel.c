@@ -94,6 +94,7 @@ void kinode_set_attr(struct kernel *kernel, struct kinode *inode, const struct a
 		kinode_drop_pages(kernel, inode, 0, UINT64_MAX);
 	inode->attr = *attr;
 	inode->has_attr = true;
+	inode->attr_stamp = ++kernel->attr_stamps;
 	inode->atime_stale = false;
 	inode->attr_until_ns = now_ns(kernel) + valid_ns;
 }
@@ -206,6 +207,24 @@ struct kinode *kernel_take_in(struct kernel *kernel, const struct kernel_entry *
 	inode->lookups++;
 	inode->pins++;
 	kinode_set_attr(kernel, inode, &entry->attr, entry->attr_valid_ns);
+	return inode;
+}
+
+uint64_t kernel_attr_version(struct kernel *kernel, uint64_t ino)
+{
+	const struct kinode *inode = inode_find(kernel, ino);
+	return inode != NULL ? inode->attr_version : 0;
+}
+
+struct kinode *kernel_instantiate_late(struct kernel *kernel, struct kinode *dir, struct str name, const struct kernel_entry *entry,
+				       uint64_t stamp, uint64_t version)
+{
+	struct kinode *inode = inode_find(kernel, entry->attr.ino.v);
+	if (inode == NULL || (inode->attr_stamp <= stamp && inode->attr_version == version))
+		return kernel_instantiate(kernel, dir, name, entry, kernel->epoch);
+	inode->lookups++;
+	inode->pins++;
+	(void)dentry_add(kernel, dir, name, inode, entry->entry_valid_ns, kernel->epoch);
 	return inode;
 }
 

@@ -81,7 +81,8 @@ struct kernel_fs_ops {
 	int (*fsync)(void *ctx, uint64_t ino, uint64_t fh);
 	/* Entries after `cookie` (0: from the start), with . and .. or without; calls emit for each, and goes on while that returns true.
 	 * 1 when the directory's end was reached, else 0. */
-	int (*readdir)(void *ctx, uint64_t ino, uint64_t cookie, bool (*emit)(void *emit_ctx, const struct kernel_dirent *dirent),
+	int (*readdir)(void *ctx, uint64_t ino, uint64_t cookie, uint32_t thread,
+		       bool (*emit)(void *emit_ctx, const struct kernel_dirent *dirent),
 		       void *emit_ctx);
 	int (*statfs)(void *ctx, uint64_t *ret_total_bytes, uint64_t *ret_free_bytes);
 	int (*setxattr)(void *ctx, uint64_t ino, const char *name, struct blob value, uint32_t flags);

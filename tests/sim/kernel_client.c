@@ -451,10 +451,10 @@ static bool readdir_fill(void *ctx, const struct client_dirent *dirent)
 					  });
 }
 
-static int op_readdir(void *ctx, uint64_t ino, uint64_t cookie, bool (*emit)(void *emit_ctx, const struct kernel_dirent *dirent),
-		      void *emit_ctx)
+static int op_readdir(void *ctx, uint64_t ino, uint64_t cookie, uint32_t thread,
+		      bool (*emit)(void *emit_ctx, const struct kernel_dirent *dirent), void *emit_ctx)
 {
-	struct client_op op = {0};
+	struct client_op op = {.thread = thread};
 	struct fill fill = {.ctx = ctx, .emit = emit, .emit_ctx = emit_ctx};
 	bool plus = (ino + cookie) % 2 == 0; /* the kernel, too, asks for attributes only sometimes */
 	int rc = REPEATED(client_readdir(client_of(ctx), &op, ino_of(ino), cookie, plus, 4096, readdir_fill, &fill));

@@ -551,14 +551,41 @@ int kernel_readlink(struct kernel *kernel, const char *path, char *buf, size_t s
 	return rc;
 }
 
+/* An entry that came with a listing, and is not taken in yet. */
+struct coming {
+	struct coming *next;
+	struct kernel_entry entry;
+	uint64_t stamp, version; /* of the attributes that the kernel had when the answer came */
+	size_t len;
+	char name[];
+};
+#define TAKEN_IN_WITHIN_NS (80 * NS_PER_MS)
+
 struct readdir {
 	struct kernel *kernel;
 	struct kinode *dir;
 	bool (*emit)(void *ctx, const struct kernel_dirent *dirent);
 	void *ctx;
 	uint64_t cookie;
+	struct coming *first, **last;
 	bool stopped;
 };
+
+/* As Linux does: some time after the answer, under whatever epoch is then. */
+static void take_in(struct readdir *readdir)
+{
+	struct kernel *kernel = readdir->kernel;
+	if (readdir->first != NULL && rng_chance(&kernel->rng, 300000))
+		task_sleep(kernel->loop, rng_below(&kernel->rng, TAKEN_IN_WITHIN_NS));
+	while (readdir->first != NULL) {
+		struct coming *coming = readdir->first;
+		readdir->first = coming->next;
+		kinode_put(kernel, kernel_instantiate_late(kernel, readdir->dir, (struct str){coming->name, coming->len}, &coming->entry,
+							   coming->stamp, coming->version));
+		mem_free(coming);
+	}
+	readdir->last = &readdir->first;
+}
 
 static bool readdir_emit(void *ctx, const struct kernel_dirent *dirent)
 {
@@ -568,10 +595,16 @@ static bool readdir_emit(void *ctx, const struct kernel_dirent *dirent)
 		return false;
 	}
 	readdir->cookie = dirent->cookie;
-	if (dirent->entry != NULL)
-		kinode_put(readdir->kernel,
-			   kernel_instantiate(readdir->kernel, readdir->dir, str_of(dirent->name), dirent->entry,
-					      readdir->kernel->epoch)); /* as Linux does: whatever it is by now */
+	if (dirent->entry == NULL)
+		return true;
+	size_t len = strlen(dirent->name);
+	struct coming *coming = mem_alloc(sizeof(*coming) + len);
+	struct kernel *kernel = readdir->kernel;
+	*coming = (struct coming){.entry = *dirent->entry, .stamp = kernel->attr_stamps,
+				  .version = kernel_attr_version(kernel, dirent->entry->attr.ino.v), .len = len};
+	memcpy(coming->name, dirent->name, len);
+	*readdir->last = coming;
+	readdir->last = &coming->next;
 	return true;
 }
 
@@ -582,11 +615,14 @@ int kernel_readdir(struct kernel *kernel, const char *path, bool (*emit)(void *c
 	if (rc < 0)
 		return rc;
 	struct readdir readdir = {.kernel = kernel, .dir = dir, .emit = emit, .ctx = ctx};
+	readdir.last = &readdir.first;
+	uint32_t thread = rng_chance(&kernel->rng, 900000) ? ++kernel->threads : 0; /* or one of another world, that has no number here */
 	rc = dir != kernel->root && !S_ISDIR(dir->attr.mode) ? -ENOTDIR : 0;
 	while (rc == 0 && !readdir.stopped) {
 		krwsem_lock(kernel, &dir->rwsem, false);
 		kernel->counts.requests++;
-		rc = kernel->ops->readdir(kernel->ctx, dir->ino, readdir.cookie, readdir_emit, &readdir);
+		rc = kernel->ops->readdir(kernel->ctx, dir->ino, readdir.cookie, thread, readdir_emit, &readdir);
+		take_in(&readdir);
 		dir->atime_stale = true;
 		krwsem_unlock(&dir->rwsem);
 	}

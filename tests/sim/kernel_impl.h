@@ -24,6 +24,7 @@ struct kinode {
 	bool has_attr;
 	bool atime_stale; /* it was read since: who wants to know its atime asks */
 	uint64_t attr_until_ns, attr_version;
+	uint64_t attr_stamp; /* kernel.attr_stamps when they were taken in */
 	struct krwsem rwsem;
 	struct map pages;
 	unsigned pages_locked; /* being read */
@@ -47,6 +48,8 @@ struct kernel {
 	const struct kernel_fs_ops *ops;
 	void *ctx;
 	struct rng rng;
+	uint64_t attr_stamps; /* counts attributes taken in */
+	uint32_t threads; /* counts those that have read a directory */
 	struct map inodes;
 	struct list dentries;
 	struct kinode *root;
@@ -69,6 +72,10 @@ void kinode_drop_pages(struct kernel *kernel, struct kinode *inode, uint64_t sta
 struct kinode *kernel_take_in(struct kernel *kernel, const struct kernel_entry *entry); /* an answer that carries a reference; pinned */
 struct kinode *kernel_instantiate(struct kernel *kernel, struct kinode *dir, struct str name, const struct kernel_entry *entry,
 				  uint64_t epoch);
+/* The same for what came with a listing a while ago: attributes that were taken in since, or changed, stay. */
+struct kinode *kernel_instantiate_late(struct kernel *kernel, struct kinode *dir, struct str name, const struct kernel_entry *entry,
+				       uint64_t stamp, uint64_t version);
+uint64_t kernel_attr_version(struct kernel *kernel, uint64_t ino); /* 0: it does not know it */
 int kernel_lookup(struct kernel *kernel, struct kinode *dir, struct str name, struct kinode **ret_inode);
 int kernel_walk_parent(struct kernel *kernel, const char *path, struct kinode **ret_dir, struct str *ret_name);
 int kernel_walk(struct kernel *kernel, const char *path, struct kinode **ret_inode);

@@ -442,9 +442,10 @@ static void plain_release(void *ctx, uint64_t ino, uint64_t fh)
 	(void)fh;
 }
 
-static int plain_readdir(void *ctx, uint64_t ino, uint64_t cookie, bool (*emit)(void *emit_ctx, const struct kernel_dirent *dirent),
-			 void *emit_ctx)
+static int plain_readdir(void *ctx, uint64_t ino, uint64_t cookie, uint32_t thread,
+			 bool (*emit)(void *emit_ctx, const struct kernel_dirent *dirent), void *emit_ctx)
 {
+	(void)thread;
 	unsigned count = 0;
 	struct plain_inode *dir = inode_of(arrive(ctx), ino);
 	touch(ctx, dir);

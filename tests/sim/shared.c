@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 
 static const char dir_path[] = "shared", base_path[] = "shared/base";
-static const char *const mode_paths[2] = {"shared/mode", "shared/same"};
+static const char *const mode_paths[2] = {"shared/mode", "shared/same"}, *const turn_paths[2] = {"shared/turn0", "shared/turn1"};
 
 void shared_init(struct shared *shared, struct world *world)
 {
@@ -48,6 +48,8 @@ int shared_prepare(struct kernel *kernel)
 		rc = make_file(kernel, mode_paths[0]);
 	if (rc == 0 || rc == -EEXIST)
 		rc = kernel_link(kernel, mode_paths[0], mode_paths[1]);
+	for (unsigned i = 0; i < 2 && (rc == 0 || rc == -EEXIST); i++)
+		rc = make_file(kernel, turn_paths[i]);
 	return rc == -EEXIST ? 0 : rc;
 }
 
@@ -318,6 +320,8 @@ static void step_mode(struct shared *shared, struct kernel *kernel, struct rng *
 		shared->mode_busy = op->sets_mode = false;
 		shared->modes_done = shared->modes_begun;
 	} else if (what < 3) {
+		if (what == 1)
+			kernel_shrink(kernel); /* so that the listing brings what the kernel does not have */
 		rc = kernel_readdir(kernel, dir_path, ignore, NULL);
 	}
 	uint64_t since = shared->modes_done;
@@ -335,6 +339,36 @@ static void step_mode(struct shared *shared, struct kernel *kernel, struct rng *
 	if (!good)
 		wrong(shared, "has a mode that it has no more, or never had", path, (int64_t)(attr.mode & 0777));
 	shared->modes_seen++;
+}
+
+/* The same for names that change places. */
+static void step_turn(struct shared *shared, struct kernel *kernel, struct rng *rng, struct shared_op *op)
+{
+	struct attr attr;
+	uint64_t what = rng_below(rng, 4), name = rng_below(rng, 2);
+	bool known = shared->turn_files[0].v != 0 && shared->turn_files[1].v != 0;
+	int rc = 0;
+	if (what == 0 && !shared->turn_busy && known && !shared->turn_lost) {
+		shared->turn_busy = op->sets_turn = true;
+		shared->turns_begun++;
+		rc = kernel_rename(kernel, turn_paths[name], turn_paths[1 - name], MR_EXCHANGE);
+		shared->turn_busy = op->sets_turn = false;
+		shared->turns_done = shared->turns_begun;
+	} else if (what < 3) {
+		if (what == 1)
+			kernel_shrink(kernel); /* so that the listing brings what the kernel does not have */
+		rc = kernel_readdir(kernel, dir_path, ignore, NULL);
+	}
+	uint64_t since = shared->turns_done;
+	if (rc == 0)
+		rc = kernel_stat(kernel, turn_paths[name], &attr);
+	if (rc < 0)
+		wrong(shared, "exchanging, listing or seeing it", turn_paths[name], rc);
+	else if (!known && shared->turns_begun == 0)
+		shared->turn_files[name] = attr.ino;
+	else if (!shared->turn_lost && since == shared->turns_begun && !ino_eq(attr.ino, shared->turn_files[(name + since) % 2]))
+		wrong(shared, "stands for the file that had the name before", turn_paths[name], (int64_t)since);
+	shared->turns_seen++;
 }
 
 void shared_step(struct shared *shared, struct kernel *kernel, struct rng *rng, struct shared_op *op)
@@ -367,7 +401,7 @@ void shared_step(struct shared *shared, struct kernel *kernel, struct rng *rng, 
 		shared->at_modes++;
 		op->at_modes = true;
 		for (uint64_t i = 1 + rng_below(rng, 24); i > 0; i--)
-			step_mode(shared, kernel, rng, op);
+			(rng_chance(rng, 500000) ? step_mode : step_turn)(shared, kernel, rng, op);
 		op->at_modes = false;
 		shared->at_modes--;
 		break;
@@ -384,6 +418,10 @@ void shared_crashed(struct shared *shared, struct shared_op *op)
 	op->publishing = NULL;
 	shared->at_modes -= op->at_modes;
 	op->at_modes = false;
+	if (op->sets_turn) {
+		shared->turn_busy = op->sets_turn = false;
+		shared->turn_lost = true;
+	}
 	if (op->sets_mode) {
 		shared->mode_busy = op->sets_mode = false;
 		shared->mode_lost = true;

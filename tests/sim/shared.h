@@ -27,7 +27,7 @@ struct shared_op {
 	unsigned name;
 	bool in_flight;
 	struct published *publishing;
-	bool at_modes, sets_mode;
+	bool at_modes, sets_mode, sets_turn;
 };
 /* What happened to one contested name; `open`: may have happened, its client crashed. */
 struct shared_name {
@@ -41,9 +41,13 @@ struct shared {
 	/* of a file with two names: the modes that it was given, one after the other */
 	uint32_t modes[SHARED_MODES];
 	uint64_t modes_begun, modes_done;
+	/* of two files whose names are exchanged, one time after the other */
+	struct ino turn_files[2];
+	uint64_t turns_begun, turns_done;
+	bool turn_busy, turn_lost;
 	unsigned at_modes; /* so many are at it just now: others join them */
 	bool mode_busy, mode_lost; /* lost: a client crashed while it set one, which may still happen */
-	uint64_t ops, wins, losses, reads, outlived, modes_seen; /* outlived: what was open had lost its name */
+	uint64_t ops, wins, losses, reads, outlived, modes_seen, turns_seen; /* outlived: what was open had lost its name */
 };
 
 void shared_init(struct shared *shared, struct world *world);
