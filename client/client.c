@@ -261,6 +261,8 @@ size_t client_writes_running(const struct client *client)
 	size_t count = 0;
 	list_for_each(at, &client->writing_nodes)
 		count += CONTAINER_OF(at, struct node, writing_link)->writes_running;
+	list_for_each(at, &client->extents_by_age)
+		count++;
 	return count;
 }
 

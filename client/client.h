@@ -262,7 +262,7 @@ uint64_t client_id(const struct client *client);
 uint64_t client_map_epoch(const struct client *client);
 uint64_t client_evicted_at(const struct client *client, uint64_t id);
 struct rpc *client_rpc(struct client *client);
-/* Writes that have their lease, and are not answered. */
+/* Writes that have their lease, and are not answered or have not gone to the objects. */
 size_t client_writes_running(const struct client *client);
 uint64_t client_unstable_bytes(const struct client *client);
 /* What an eviction would lose now: that, what waits to be written, and what was written to small files and not saved. */
