@@ -190,7 +190,7 @@ static void end_writes_of_evicted(struct history *history, const struct history_
 	/* Somebody has written after it: if it arrives all the same, nobody writes over it. */
 	if (any && task->is_data && history->wanted.object == object) {
 		history->wanted.object = NULL;
-		object->until_ns = 0;
+		object->closed = true;
 	}
 }
 

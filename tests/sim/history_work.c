@@ -294,7 +294,9 @@ static void step_put(struct history *history, struct kernel *kernel, struct rng 
 		     struct history_object *object)
 {
 	const struct history_slot *slot = &history_slots[object->slot];
-	bool is_append = !is_register(object), cuts = !is_append && rng_chance(rng, slot->quiet ? 50000 : 250000);
+	bool is_append = !is_register(object);
+	/* After a truncation an OST knows late writes from before by their generation: then no fence is needed. */
+	bool cuts = !is_append && rng_chance(rng, slot->quiet ? 50000 : 250000) && object != history->wanted.object;
 	bool for_long = !cuts && keeps_open(task);
 	int flags = is_append ? O_WRONLY | O_APPEND : O_RDWR | (cuts ? O_TRUNC : 0);
 	if (is_append && object->numbers == LINEAR_RECORDS_MAX) {
