@@ -140,8 +140,7 @@ void atime_said(struct node *node, int64_t atime_ns, uint16_t atime_gen)
 
 bool atime_is_pending(const struct node *node)
 {
-	bool gone = node->removed && node->attr.nlink <= 1; /* one of its names is no more: it may have others */
-	return !gone && list_node_is_linked(&node->atime_link);
+	return list_node_is_linked(&node->atime_link); /* also of what was removed: another name may be left */
 }
 
 void atime_forget(struct node *node)

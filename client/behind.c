@@ -479,6 +479,18 @@ static int send_extent(struct extent *extent)
 	return rc;
 }
 
+/* Some parts of it may have been written, and be kept for replays as they were: what is written to it from now on is not theirs. */
+static void unshare(struct extent *extent)
+{
+	if (extent->buf == NULL || extent->buf->refs == 1)
+		return;
+	uint8_t *own = mem_dup(extent->data + (extent->offset - extent->base), extent->len);
+	memory_free(extent);
+	extent->data = own;
+	extent->base = extent->offset;
+	extent->capacity = extent->len;
+}
+
 /* It stays, and is tried again: it is lost only when somebody else has waited too long, or with this mount. */
 static void get_stuck(struct extent *extent, int rc)
 {
@@ -489,6 +501,7 @@ static void get_stuck(struct extent *extent, int rc)
 			 "ino=%" PRIx64 " offset=%" PRIu64 " bytes=%" PRIu64 " err=%s did=\"an OST has no room: kept in memory, and tried again\"",
 			 node->ino.v, extent->offset, extent->len, err_name(rc));
 	client->behind_from_ns = env_now_ns(client->env) + FULL_PAUSE_NS;
+	unshare(extent);
 	extent->sending = extent->due = false;
 	set_stuck(extent, true);
 	list_push_back(&client->extents_stuck, &extent->queue_link);
