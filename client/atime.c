@@ -101,6 +101,9 @@ bool atime_is_due(const struct client *client, const struct node *node)
 	if (!counts(client, node))
 		return false; /* strictatime: with each read that comes, but of the first after a change one comes */
 	struct attr attr = attr_of(node);
+	/* Later than the last change it is not because of one, but set, and no read ever gets there: pages would never be kept. */
+	if (attr.mtime_ns > attr.ctime_ns)
+		attr.mtime_ns = attr.ctime_ns;
 	return is_relative_due(node, &attr, session_mdt_now_ns(client));
 }
 
@@ -137,7 +140,8 @@ void atime_said(struct node *node, int64_t atime_ns, uint16_t atime_gen)
 
 bool atime_is_pending(const struct node *node)
 {
-	return !node->removed && list_node_is_linked(&node->atime_link);
+	bool gone = node->removed && node->attr.nlink <= 1; /* one of its names is no more: it may have others */
+	return !gone && list_node_is_linked(&node->atime_link);
 }
 
 void atime_forget(struct node *node)

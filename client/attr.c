@@ -121,12 +121,16 @@ void attr_learn_blocks(struct client *client, struct client_op *op, struct node 
 	struct attr attr = {.ino = node->ino};
 	uint64_t size_gen = node->size_gen;
 	node->blocks_guessed = false; /* what is written while we ask is a guess again */
+	node->blocks_asked = true;
 	int rc = 0;
 	if (node->data_place == DATA_INLINE)
 		attr.blocks = round_up(node->small_len, 4096) / 512;
 	else
 		rc = attr_glimpse(client, op, node, &attr);
-	if (rc < 0 || node->truncating || node->size_gen != size_gen || attr.blocks == node->blocks)
+	bool useless = rc < 0 || node->truncating || node->size_gen != size_gen;
+	if (useless)
+		node->blocks_asked = false;
+	if (useless || attr.blocks == node->blocks)
 		return;
 	node->blocks = attr.blocks;
 	if (node->attr_valid)
@@ -255,7 +259,7 @@ static int publish_once(struct client *client, struct client_op *op, struct node
 	uint8_t said = node->dirty ? small_say(client, node, &arena, &data) : 0;
 	struct set_size_req req = {
 		.ino = node->ino,
-		.flags = (uint8_t)((node->dirty ? SIZE_VALID : 0) | (last ? SIZE_LAST_WRITER : 0) | said),
+		.flags = (uint8_t)((node->dirty ? SIZE_VALID | node_blocks_flag(node) : 0) | (last ? SIZE_LAST_WRITER : 0) | said),
 		.data = data,
 		.lease_number = node->lease.number,
 		.size_gen = node->size_gen,
@@ -446,7 +450,11 @@ int attr_truncate_begin(struct client *client, struct client_op *op, struct node
 	if (rc < 0)
 		return rc;
 	node->truncating = true;
-	while ((node->writes_running > 0 || node->reads_running > 0 || node->reads_filling > 0) && rc == 0)
+	/* Writes end first, while reads go on: a write that drops pages of ours waits for reads that have locked them, and they must not wait for us. */
+	while (node->writes_running > 0 && rc == 0)
+		rc = session_wait(client, op, &node->changed);
+	node->truncating_reads = rc == 0;
+	while ((node->reads_running > 0 || node->reads_filling > 0) && rc == 0)
 		rc = session_wait(client, op, &node->changed);
 	/* Otherwise a replay after a restart of the OST could bring back what is cut off now. What is lost is lost: that was told. */
 	if (rc == 0)
@@ -460,7 +468,7 @@ int attr_truncate_begin(struct client *client, struct client_op *op, struct node
 			publish_unlock(node);
 	}
 	if (rc < 0) {
-		node->truncating = node->flush_held = false;
+		node->truncating = node->truncating_reads = node->flush_held = false;
 		waitq_wake_all(&node->changed);
 	}
 	return rc;
@@ -475,12 +483,13 @@ void attr_truncate_end(struct client *client, struct node *node, const struct at
 		node->size_gen = attr->size_gen;
 		node->size_bytes = attr->size_bytes;
 		node->blocks = attr->blocks;
+		node->blocks_asked = false;
 		node->mtime_ns = attr->mtime_ns;
 		behind_truncated(node);
 		ahead_drop_all(node);
 		small_truncated(client, node);
 	}
-	node->truncating = node->flush_held = false;
+	node->truncating = node->truncating_reads = node->flush_held = false;
 	publish_unlock(node);
 }
 

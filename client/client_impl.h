@@ -153,6 +153,7 @@ struct node {
 	uint64_t atime_raised_ns;   /* when a read of ours last moved it; 0: not since what is known of the attributes was lost */
 	struct list_node atime_link; /* client.atime_nodes, if the MDT is still to be told */
 	uint64_t size_bytes, blocks;
+	bool blocks_asked;          /* blocks are what the objects have, and nothing was written since */
 	bool blocks_guessed;        /* blocks may be too many: the objects are asked when the writing is over */
 	uint32_t size_gen;
 	int64_t mtime_ns;           /* or MTIME_NOT_OURS */
@@ -162,6 +163,7 @@ struct node {
 	uint32_t reads_cached;      /* of these, those by a lease with which nobody else changes the file: they ask no MDT */
 	uint32_t writers_opening;   /* opens to write without an answer yet */
 	bool truncating, publishing, appending; /* one task at a time each */
+	bool truncating_reads; /* a truncation waits for reads, and they wait for it; before, for writes only */
 	struct waitq changed;       /* one of the above or below ended, or writes_running fell to 0 */
 	int error;                  /* of background work; told once per open file */
 	uint64_t error_seq;         /* counts errors */
@@ -332,6 +334,8 @@ void node_count_lookup(struct client *client, struct ino ino);
 /* Merge what the MDT says with what we know better; sets *attr to what the kernel shall see. */
 void node_merge_attr(struct client *client, struct node *node, struct attr *attr);
 int node_set_layout(struct node *node, struct blob bytes);
+/* Of what a message that tells the size and blocks says: enum size_flags. */
+uint8_t node_blocks_flag(const struct node *node);
 void node_written(struct client *client, struct node *node, uint64_t end, uint64_t bytes);
 /* What the MDT does not know yet of our writes. */
 void node_add_unpublished(const struct node *node, struct attr *attr);

@@ -53,6 +53,8 @@ struct transfer {
 	int64_t mtime_ns;       /* of a write */
 	bool writes;
 	uint64_t short_at;      /* of a read: the lowest file offset past an object's end; UINT64_MAX: none */
+	uint64_t filled;        /* of a write: reads that had filled pages when it was asked for; it may wait for long */
+	bool overtaken;         /* a read: its end was found under another lease than its data; it is made again */
 	struct fanout fanout;
 };
 struct piece_job {
@@ -265,6 +267,7 @@ static int64_t read_objects(void *arg)
 	bool ours = node_size_is_ours(node), known = node->size_known;
 	uint64_t size_bytes = node->size_bytes;
 	uint32_t gen = node->size_gen;
+	uint64_t recalled = node->recalled;
 	int rc = do_transfer(transfer);
 	if (rc < 0)
 		return rc;
@@ -277,6 +280,9 @@ static int64_t read_objects(void *arg)
 		rc = clip_through(transfer, known, gen, &size_bytes);
 	if (rc < 0)
 		return rc;
+	/* A recall does not wait for a read that goes through. If there was one, an empty file may have begun anew with its inode meanwhile, by us or by
+	 * others: then the size is of that, and the objects are nothing. */
+	transfer->overtaken = !ours && (node->recalled != recalled || node->data_place == DATA_INLINE || node->lease.data_mode == LEASE_NONE);
 	if (transfer->short_at == UINT64_MAX)
 		return (int64_t)transfer->len; /* it was read again, and by now it is full */
 	return size_bytes > transfer->offset ? (int64_t)min_u64(transfer->len, size_bytes - transfer->offset) : 0;
@@ -327,18 +333,22 @@ int64_t client_read(struct client *client, struct client_op *op, struct client_f
 	if (transfer.len == 0)
 		return 0;
 	enum lease_need need = op->fills_pages ? NEED_FILL : NEED_READ;
-	int rc = lease_data_enter(client, op, file->node, need);
-	if (rc < 0)
-		return rc;
-	ahead_follow(client, op, file->node, &file->reads, offset, transfer.len);
-	int64_t done = ahead_read(client, op, file->node, offset, transfer.data, transfer.len);
-	if (done == 0)
-		done = read_leased(&transfer);
-	if (done >= 0 && file->lost)
-		done = fail(EIO); /* evicted meanwhile */
-	if (done >= 0)
-		atime_read(client, op, file->node);
-	lease_data_leave(client, op, file->node, need);
+	int64_t done;
+	do {
+		int rc = lease_data_enter(client, op, file->node, need);
+		if (rc < 0)
+			return rc;
+		transfer.overtaken = false;
+		ahead_follow(client, op, file->node, &file->reads, offset, transfer.len);
+		done = ahead_read(client, op, file->node, offset, transfer.data, transfer.len);
+		if (done == 0)
+			done = read_leased(&transfer);
+		if (done >= 0 && file->lost)
+			done = fail(EIO); /* evicted meanwhile */
+		if (done >= 0)
+			atime_read(client, op, file->node);
+		lease_data_leave(client, op, file->node, need);
+	} while (done >= 0 && transfer.overtaken && !op->fills_pages);
 	return done;
 }
 
@@ -445,7 +455,7 @@ static int write_once(struct client *client, struct client_op *op, struct client
 		rc = write_begin(client, op, file, &transfer->offset);
 	if (rc < 0)
 		return rc;
-	uint64_t offset = transfer->offset, filled = node->reads_filled;
+	uint64_t offset = transfer->offset;
 	size_t kept = within_file(op, node, offset, len);
 	transfer->len = kept;
 	transfer->client_id = client->identity.client;
@@ -461,7 +471,7 @@ static int write_once(struct client *client, struct client_op *op, struct client
 		node_written(client, node, offset + kept, kept);
 	ahead_drop(node, offset, kept); /* it may have been read ahead before it was written */
 	/* The kernel has dropped the pages of the range that it asked for before it sent this: what was read since may be from before. */
-	if (!op->from_pages && (offset != asked || node->reads_filled != filled || node->reads_filling > 0))
+	if (!op->from_pages && (offset != asked || node->reads_filled != transfer->filled || node->reads_filling > 0))
 		lease_drop_own_pages(client, node, offset, len);
 	write_end(client, op, file);
 	return rc;
@@ -485,6 +495,7 @@ int64_t client_write(struct client *client, struct client_op *op, struct client_
 		.buf = buf,
 		.data = client->slab + (data - client->slab),
 		.writes = true,
+		.filled = file->node->reads_filled,
 	};
 	int rc;
 	do {

@@ -256,6 +256,7 @@ static int send_close(struct closing *closing, uint8_t flags)
 	struct close_req req = {.ino = node->ino, .handle = closing->handle, .flags = flags};
 	struct close_rep rep;
 	if (flags & SIZE_VALID) {
+		req.flags |= node_blocks_flag(node);
 		req.size_gen = node->size_gen;
 		req.size_bytes = node->size_bytes;
 		req.mtime_ns = node->mtime_ns;

@@ -170,7 +170,7 @@ int lease_data_enter(struct client *client, struct client_op *op, struct node *n
 		if (goes_on_while_giving(node, need))
 			break;
 		/* A read sees the file as it was before or after a truncation, not in the middle of one. */
-		bool waits = (need == NEED_READ || need == NEED_FILL) && node->truncating;
+		bool waits = (need == NEED_READ || need == NEED_FILL) && node->truncating_reads;
 		if (!node->giving && !waits && lease_is_live(client) && is_enough(node, need))
 			break;
 		if (node->giving && need == NEED_FILL && !held) {

@@ -133,6 +133,8 @@ static void give_task(void *arg)
 	if (must_drop_pages(client, node, left)) {
 		drop_pages(client, node);
 		wait_for_io(client, node);
+	} else if (!lease_caches(left)) {
+		node->fills_held = true; /* there are none, and none may come while the data goes */
 	}
 	task_set_step(self, "give", "commit");
 	int rc = wrote ? behind_empty(client, node) : 0;
@@ -274,7 +276,7 @@ static void fill_size(const struct node *node, uint8_t *ret_flags, uint32_t *ret
 {
 	if (!node->dirty || !node->size_known)
 		return;
-	*ret_flags |= SIZE_VALID;
+	*ret_flags |= SIZE_VALID | node_blocks_flag(node);
 	*ret_size_gen = node->size_gen;
 	*ret_size_bytes = node->size_bytes;
 	*ret_mtime_ns = node->mtime_ns;

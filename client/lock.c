@@ -9,6 +9,8 @@
 #include "common/cluster/ranges.h"
 #include "proto/rows.h"
 
+#define ASK_AGAIN_NS (5 * NS_PER_MS)
+
 struct lock_owner {
 	struct list_node link;      /* client.lock_owners */
 	struct list_node node_link; /* node.lock_owners */
@@ -267,6 +269,37 @@ static void request_over(struct lock_request *request, int rc)
 	session_task_done(client);
 }
 
+/* A process that was interrupted goes on before its request is withdrawn: for the MDT it still waits for the file, or has it for a moment. */
+static bool has_left_another(const struct lock_request *request)
+{
+	const struct lock_owner *owner = request->owner;
+	list_for_each(link, &owner->client->lock_owners) {
+		const struct lock_owner *same = CONTAINER_OF(link, struct lock_owner, link);
+		if (same->owner != owner->owner || is_flock(same->kind) != is_flock(owner->kind))
+			continue;
+		list_for_each(at, &same->requests) {
+			const struct lock_request *other = CONTAINER_OF(at, struct lock_request, link);
+			if (other != request && other->asker == NULL && !other->over)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* The ring that the MDT has found may be one of requests that are being withdrawn. Parks; it is the owner's turn, before and after. */
+static int ask_again(struct lock_request *request)
+{
+	int rc = -EDEADLK;
+	while (rc == -EDEADLK && is_wanted(request) && has_left_another(request)) {
+		turn_give(request->owner);
+		session_nap(request->owner->client, ASK_AGAIN_NS);
+		turn_take(request->owner);
+		if (is_wanted(request))
+			rc = ask(request);
+	}
+	return rc;
+}
+
 /* Until it is granted, not wanted any more, or the MDT that it is queued at is no more. Parks. */
 static void wait_in_queue(struct lock_request *request)
 {
@@ -282,6 +315,8 @@ static void lock_task(void *arg)
 	turn_take(owner);
 	if (is_wanted(request))
 		rc = request->drops ? drop(request) : ask(request);
+	if (rc == -EDEADLK)
+		rc = ask_again(request);
 	while (rc == LOCK_QUEUED && is_wanted(request)) {
 		turn_give(owner);
 		wait_in_queue(request);

@@ -128,11 +128,17 @@ void node_clean(struct client *client, struct node *node)
 	list_remove(&node->dirty_link);
 }
 
+uint8_t node_blocks_flag(const struct node *node)
+{
+	return node->blocks_asked ? SIZE_BLOCKS : 0;
+}
+
 void node_written(struct client *client, struct node *node, uint64_t end, uint64_t bytes)
 {
 	/* An estimate until somebody asks the objects: what was there and what was written, but not more than the size. Where something may have
 	 * been, it may be too much; then the objects are asked when the writing is over. */
 	node->blocks_guessed = node->blocks_guessed || end - bytes < node->size_bytes;
+	node->blocks_asked = node->blocks_asked && bytes == 0;
 	node->size_bytes = max_u64(node->size_bytes, end);
 	uint64_t full = round_up(node->size_bytes, 4096) / 512;
 	node->blocks = max_u64(node->blocks, min_u64(full, node->blocks + round_up(bytes, 4096) / 512));

@@ -50,7 +50,8 @@ static void forget_data(struct client *client, struct node *node)
 
 static bool is_used(const struct node *node)
 {
-	return node->small_dirty || node->small_moving || node->truncating || node->writes_running > 0 || node->reads_running > 0 || node->reads_filling > 0;
+	return node->small_dirty || node->small_moving || node->truncating || node->writes_running > 0 || node->reads_running > 0 ||
+	       node->reads_filling > 0;
 }
 
 /* The longest here first. A read that fills pages must find the data while the lease is being given back, when nobody can be asked: so pages and

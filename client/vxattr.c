@@ -103,10 +103,15 @@ static int get_layout(struct client *client, struct client_op *op, struct ino in
 	json_object_begin(&json, NULL);
 	json_str(&json, "kind", is_file ? STR("file") : STR("dir"));
 	put_fid(&json, ino);
-	if (is_file)
+	/* What its writer here has not saved yet, the MDT does not know. */
+	const struct node *node = node_find(client, ino);
+	bool is_inline = node != NULL && node->data_place != DATA_PLACE_UNKNOWN ? node->data_place == DATA_INLINE : rep.is_inline != 0;
+	if (is_file) {
 		json_u64(&json, "gen", layout->gen);
-	else
+		json_bool(&json, "inline", is_inline);
+	} else {
 		json_bool(&json, "inherited", rep.inherited != 0);
+	}
 	json_array_begin(&json, "components");
 	for (uint32_t i = 0; i < layout->component_count; i++)
 		put_component(&json, layout, &layout->components[i], is_file);

@@ -154,7 +154,7 @@ static int place(struct operation *op, const struct layout *wanted, uint32_t gen
 			gather(mds, true, choice);
 	}
 	if (choice->count == 0)
-		return fail(cmap_count(mds->map, TARGET_OST) == 0 ? ENOSPC : ERR_not_ready);
+		return fail(ERR_not_ready); /* all are away, or none has ever come: full ones would be here */
 	turn(mds, choice);
 	rc = layout_place(wanted, choice->osts, choice->count, choice->start, placed);
 	if (rc < 0)
@@ -261,8 +261,8 @@ void inode_truncate(struct operation *op, struct inode *inode, uint64_t size_byt
 	op->after_inode = inode;
 }
 
-int inode_publish(struct operation *op, struct inode *inode, uint32_t size_gen, uint64_t size_bytes, int64_t mtime_ns, uint64_t blocks,
-		  bool *ret_changed)
+int inode_publish(struct operation *op, struct inode *inode, uint8_t flags, uint32_t size_gen, uint64_t size_bytes, int64_t mtime_ns,
+		  uint64_t blocks, bool *ret_changed)
 {
 	if (size_gen != inode->size_gen) {
 		op->mds->counters.stale_sizes++;
@@ -277,7 +277,7 @@ int inode_publish(struct operation *op, struct inode *inode, uint32_t size_gen, 
 		inode->ctime_ns = mtime_ns > inode->ctime_ns ? mtime_ns : inode->ctime_ns;
 		changed = true;
 	}
-	if (blocks != 0 && blocks != inode->blocks) {
+	if ((blocks != 0 || (flags & SIZE_BLOCKS) != 0) && blocks != inode->blocks) {
 		inode->blocks = blocks;
 		changed = true;
 	}

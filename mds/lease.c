@@ -246,7 +246,7 @@ static void take_size(struct operation *op, struct inode *inode, const struct ho
 	if ((rep->flags & SIZE_VALID) == 0 || !S_ISREG(inode->mode))
 		return;
 	/* A size of before a truncation is refused there, and rightly. */
-	if (inode_publish(op, inode, rep->size_gen, rep->size_bytes, rep->mtime_ns, rep->blocks, &changed) < 0)
+	if (inode_publish(op, inode, rep->flags, rep->size_gen, rep->size_bytes, rep->mtime_ns, rep->blocks, &changed) < 0)
 		return;
 	if (hold->data == LEASE_PW)
 		changed = inline_take(op, inode, rep->flags, rep->data) || changed;
@@ -386,7 +386,7 @@ int lease_attr(struct operation *op, const struct inode *inode, struct attr *ret
 		if (!has_size)
 			return 0;
 		ret_attr->size_bytes = max_u64(ret_attr->size_bytes, rep.size_bytes);
-		ret_attr->blocks = rep.blocks != 0 ? rep.blocks : ret_attr->blocks;
+		ret_attr->blocks = rep.blocks != 0 || (rep.flags & SIZE_BLOCKS) != 0 ? rep.blocks : ret_attr->blocks;
 		if (rep.mtime_ns > inode->modified_ns) {
 			ret_attr->mtime_ns = rep.mtime_ns;
 			ret_attr->ctime_ns = rep.mtime_ns > ret_attr->ctime_ns ? rep.mtime_ns : ret_attr->ctime_ns;

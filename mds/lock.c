@@ -252,7 +252,7 @@ static bool would_deadlock(struct locks *locks, const struct lock_inode *inode, 
 
 /* ---- asking ---------------------------------------------------------------------------------------------------- */
 
-static uint64_t count_of(const struct locks *locks, uint64_t number)
+uint64_t locks_count_of(const struct locks *locks, uint64_t number)
 {
 	const struct lock_client *client = client_find(locks, number);
 	return client != NULL ? client->count : 0;
@@ -290,7 +290,7 @@ static int set_in(struct locks *locks, struct lock_inode *inode, const struct lo
 {
 	/* Unlocking the middle of a range makes two: the limit for that is further away, so that who is at the limit can give up. */
 	uint64_t limit = (uint64_t)locks->per_client_max * (want->type == LOCK_TYPE_NONE ? 2 : 1);
-	if (count_of(locks, want->client) >= limit && !(want->type == LOCK_TYPE_NONE && want->start == 0 && want->end == UINT64_MAX))
+	if (locks_count_of(locks, want->client) >= limit && !(want->type == LOCK_TYPE_NONE && want->start == 0 && want->end == UINT64_MAX))
 		return fail(ENOLCK);
 	give_up_to_convert(locks, inode, want);
 	if (want->type != LOCK_TYPE_NONE && next_in_the_way(inode, want, NULL, NULL) != NULL) {

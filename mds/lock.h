@@ -69,6 +69,8 @@ bool locks_test(const struct locks *locks, const struct lock_want *want, struct 
 bool locks_restore(struct locks *locks, const struct lock_want *want);
 /* All that a client holds and waits for. */
 void locks_drop_client(struct locks *locks, uint64_t client);
+/* Ranges that a client holds, and requests that wait. */
+uint64_t locks_count_of(const struct locks *locks, uint64_t client);
 /* What is held, then who waits, in order of arrival; until visit returns false. False: it did. */
 bool locks_each(const struct locks *locks, struct ino ino, bool (*visit)(void *ctx, const struct lock_want *lock, bool waits), void *ctx);
 

@@ -195,7 +195,7 @@ int64_t mds_time(struct mds *mds); /* monotonic */
 int inode_make(struct operation *op, const struct cred *cred, const struct inode *dir, uint32_t mode, uint32_t umask, uint16_t shard,
 	       struct inode **ret_inode);
 /* Choose OSTs for a wanted layout (empty: dir's default or the file system's), encoded in op's arena. gen: of the layout, which the inode's
- * layout_gen equals: whoever has an older one asks again. ENOSPC, EINVAL, ENODEV, ERR_not_ready. */
+ * layout_gen equals: whoever has an older one asks again. EINVAL, ERR_not_ready (no OST is up, or there has never been one: the caller waits). */
 int place_layout(struct operation *op, const struct inode *dir, struct blob wanted, uint32_t gen, struct blob *ret_layout);
 /* Keep an access list (is_default: a directory's default one) among the extended attributes; a minimal access list goes into the mode, and is not
  * kept, an empty list is the end of what there was. In the mutate step; saves all but the inode. */
@@ -206,9 +206,9 @@ void inode_open(struct operation *op, struct inode *inode, uint64_t handle, uint
 void inode_mark_writer(struct operation *op, struct inode *inode);
 /* In the mutate step: a new size with its intent; sets op->after if objects have to be cut. data: inline_load's. */
 void inode_truncate(struct operation *op, struct inode *inode, uint64_t size_bytes, struct blob data);
-/* Take over a published size. ERR_stale_layout: it is of before a truncation. Says whether anything
+/* flags: enum size_flags, that came with it. Take over a published size. ERR_stale_layout: it is of before a truncation. Says whether anything
  * changed. */
-int inode_publish(struct operation *op, struct inode *inode, uint32_t size_gen, uint64_t size_bytes, int64_t mtime_ns,
+int inode_publish(struct operation *op, struct inode *inode, uint8_t flags, uint32_t size_gen, uint64_t size_bytes, int64_t mtime_ns,
 		  uint64_t blocks, bool *ret_changed);
 
 /* Somebody has read it, then, by attributes with this generation of atime. Says whether that changed anything; the caller saves the inode. Leases on

@@ -386,7 +386,7 @@ static int client_leave(struct mds *mds, const struct rpc_call *call, const stru
 	return txn_wait(&mds->txn, batch);
 }
 
-static struct client_row row_of(const struct mgs_client *client, const struct session *session, uint64_t now_ns)
+static struct client_row row_of(struct mds *mds, const struct mgs_client *client, uint64_t now_ns)
 {
 	struct client_row row = {
 		.client = client->client,
@@ -397,7 +397,9 @@ static struct client_row row_of(const struct mgs_client *client, const struct se
 		.has_told = client->has_told,
 		.dirty_bytes = client->dirty_bytes,
 		.dirty_files = client->dirty_files,
+		.locks = (uint32_t)min_u64(locks_count_of(&mds->locks, client->client), UINT32_MAX),
 	};
+	const struct session *session = session_find(&mds->sessions, client->client);
 	if (session == NULL)
 		return row; /* it has asked nothing of this MDT yet */
 	row.opens = (uint32_t)session->opens.count;
@@ -422,7 +424,7 @@ static int client_list(struct mds *mds, struct rpc_call *call, const struct clie
 			rep->end = 0;
 			break;
 		}
-		struct client_row row = row_of(client, session_find(&mds->sessions, client->client), now_ns);
+		struct client_row row = row_of(mds, client, now_ns);
 		client_row_put(&out, &row);
 	}
 	rep->clients = blob_of(out.base, wire_len(&out));

@@ -277,7 +277,7 @@ static int resolve_once(struct operation *op, struct ino ino, uint64_t client)
 	mark_end(mds, ino, client);
 	bool changed = false;
 	if (rc == 0 && (inode->flags & INODE_INLINE) == 0)
-		rc = inode_publish(op, inode, inode->size_gen, sum.size_bytes, sum.mtime_ns, sum.allocated_bytes / BLOCK_BYTES, &changed);
+		rc = inode_publish(op, inode, 0, inode->size_gen, sum.size_bytes, sum.mtime_ns, sum.allocated_bytes / BLOCK_BYTES, &changed);
 	if (changed)
 		op_save(op, inode);
 	mds->counters.lost_writers_resolved++;

@@ -260,7 +260,10 @@
 #define set_layout_REP(F) F(attr, attr, 1, "") F(bytes, layout, 1, "as it is now")
 
 #define get_layout_REQ(F) F(cred, cred, 1, "who asks") F(ino, ino, 1, "") F(u8, target, 1, "enum layout_target")
-#define get_layout_REP(F) F(bytes, layout, 1, "") F(u8, inherited, 1, "1: the file system's default")
+#define get_layout_REP(F)                                          \
+	F(bytes, layout, 1, "")                                    \
+	F(u8, inherited, 1, "1: the file system's default")        \
+	F(u8, is_inline, 1, "1: of a file whose data lives with its inode; the layout is for when it outgrows that")
 
 #define statfs_REQ(F) F(u8, unused, 1, "0")
 #define statfs_REP(F)                  \

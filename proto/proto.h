@@ -49,6 +49,7 @@ enum size_flags {
 	SIZE_INLINE = 4,      /* data is the whole file */
 	SIZE_OUTLINE = 8,     /* the file's data is in its objects now: what lives with the inode goes */
 	SIZE_ATIME = 16,      /* atime_ns counts */
+	SIZE_BLOCKS = 32,     /* blocks are what the objects have, even if that is 0 */
 };
 enum alloc_flags {
 	ALLOC_ZERO = 1,   /* what is there reads as zeros afterwards */

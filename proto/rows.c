@@ -140,6 +140,7 @@ void client_row_put(struct wire_out *out, const struct client_row *row)
 	wire_put_u8(out, row->has_told);
 	wire_put_u64(out, row->dirty_bytes);
 	wire_put_u32(out, row->dirty_files);
+	wire_put_u32(out, row->locks);
 }
 
 struct client_row client_row_get(struct wire_in *in)
@@ -158,6 +159,7 @@ struct client_row client_row_get(struct wire_in *in)
 	row.has_told = wire_get_u8(in);
 	row.dirty_bytes = wire_get_u64(in);
 	row.dirty_files = wire_get_u32(in);
+	row.locks = wire_get_u32(in);
 	return row;
 }
 

@@ -79,8 +79,9 @@ struct client_row {
 	uint8_t has_told; /* 0: the management service has started since then */
 	uint64_t dirty_bytes;
 	uint32_t dirty_files;
+	uint32_t locks; /* ranges that it has locked, at the MDT that answers, and requests of its that wait */
 };
-enum { CLIENT_ROW_FIXED_BYTES = 20 + 2 * 2 + 4 * 4 + 4 * LEASE_PW + 13 }; /* without its strings */
+enum { CLIENT_ROW_FIXED_BYTES = 20 + 2 * 2 + 4 * 4 + 4 * LEASE_PW + 17 }; /* without its strings */
 void client_row_put(struct wire_out *out, const struct client_row *row);
 struct client_row client_row_get(struct wire_in *in);
 

@@ -12,7 +12,7 @@
 #define VXATTR_FID "stria.fid"
 
 /* get, of a regular file:
- *   {"kind": "file", "fid": "[…]", "gen": 1, "components": [
+ *   {"kind": "file", "fid": "[…]", "gen": 1, "inline": true (its data lives with its inode, the objects are for when it grows), "components": [
  *     {"id": 1, "start": 0, "end": null (to the end), "pattern": "raid0", "flags": ["init"], "pool": "",
  *      "stripe_size": 1048576, "stripe_count": 4, "stripe_index": 2 (its first OST), "osts": [2, 3, 0, 1]}]}
  * of a directory (its default for new files):

@@ -197,7 +197,7 @@ int mds_op_set_size(struct operation *op, const struct set_size_req *req, struct
 	if (rc == 0)
 		rc = op_mutate(op);
 	if (rc == 0 && (req->flags & SIZE_VALID) != 0)
-		rc = inode_publish(op, inode, req->size_gen, req->size_bytes, req->mtime_ns, req->blocks, &changed);
+		rc = inode_publish(op, inode, req->flags, req->size_gen, req->size_bytes, req->mtime_ns, req->blocks, &changed);
 	if (rc < 0)
 		return rc;
 	changed = inline_take(op, inode, req->flags, req->data) || changed;

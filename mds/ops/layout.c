@@ -80,6 +80,7 @@ int mds_op_get_layout(struct operation *op, const struct get_layout_req *req, st
 		if (!S_ISREG(inode->mode))
 			return fail(ENODATA);
 		rep->layout = inode->layout;
+		rep->is_inline = (inode->flags & INODE_INLINE) != 0;
 		return 0;
 	}
 	if (!S_ISDIR(inode->mode))

@@ -146,7 +146,7 @@ int mds_op_close(struct operation *op, const struct close_req *req, struct close
 	/* A size of before a truncation: nothing is given back yet, the client learns the new size and closes again. Were it ignored, what was
 	 * written since the truncation would lie behind the end of the file. */
 	if (mark != NULL && (req->flags & SIZE_VALID) != 0)
-		rc = inode_publish(op, inode, req->size_gen, req->size_bytes, req->mtime_ns, req->blocks, &changed);
+		rc = inode_publish(op, inode, req->flags, req->size_gen, req->size_bytes, req->mtime_ns, req->blocks, &changed);
 	if (rc == -ERR_stale_layout)
 		return rc;
 	struct open_file *open = open_find(op->session, req->handle);

@@ -45,13 +45,15 @@ objects=$(object_count)
 prepare "$A"
 # a program that holds things: it reports what it gets when its mount is gone, which is of no interest here
 perl -e 'open(R, "+<", "$ARGV[0]/removed") or die; unlink "$ARGV[0]/removed"; open(F, "+<", "$ARGV[0]/saved") or die;
-	open(N, ">", "$ARGV[0]/unsaved") or die; syswrite(N, "x" x 500000); open(T, ">", $ARGV[1]); close T; sleep 600' "$A" "$WORK/ready" &
+	open(N, ">", "$ARGV[0]/unsaved") or die; syswrite(N, "x" x 500000); flock(F, 2) or die; open(T, ">", $ARGV[1]); close T; sleep 600' "$A" "$WORK/ready" &
 BACKGROUND_PID=$!
 until_true 'the program did not get ready' test -e "$WORK/ready"
 rm "$WORK/ready"
 victim=$(client_at "$A")
 [ "$(field "$A" '"opens": (\d+)')" -ge 3 ] || fail 'client list does not show the opens'
 [ "$(field "$A" '"PW": (\d+)')" -ge 1 ] || fail 'client list does not show the leases'
+[ "$(field "$A" '"locks": (\d+)')" = 1 ] || fail 'client list does not show the lock'
+stria-admin client list | grep -q ' LOCKS ' || fail 'client list has no column for locks'
 expect_error 'data may be lost' stria-admin client evict "$victim"
 expect_line "$WORK/err.txt" 'opens end with EIO' 'client evict without --yes'
 local_cluster kill9 client0 >/dev/null

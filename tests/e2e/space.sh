@@ -57,6 +57,14 @@ done
 size=$(stat -c %s "$MNT/d/f")
 if fallocate -o 0 -l 1000T "$MNT/d/f" 2>/dev/null; then fail 'a petabyte was allocated'; fi
 [ "$(stat -c %s "$OTHER/d/f")" = "$size" ] || fail 'an allocation that failed changed the size'
+# all of a file given back: nothing is left of it, for who looks anew, too
+head -c 2097152 /dev/urandom >"$MNT/d/gone"
+sync "$MNT/d/gone"
+[ "$(stat -c %b "$OTHER/d/gone")" -gt 3000 ] || fail 'the other mount sees too few blocks'
+fallocate -p -o 0 -l 2097152 "$MNT/d/gone"
+for dir in "$MNT" "$OTHER"; do
+	[ "$(stat -c %b "$dir/d/gone")" = 0 ] || fail "a file without any data has $(stat -c %b "$dir/d/gone") blocks in $dir"
+done
 
 local_cluster kill9 oss0 >/dev/null && local_cluster start oss0 >/dev/null || fail 'restart of the OSTs'
 same 'after the OSTs were killed'

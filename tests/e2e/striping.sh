@@ -40,6 +40,16 @@ done
 stria setstripe -c 2 -S 128K "$MNT" && mkdir "$MNT/d" && : >"$MNT/d/x" && printf x >"$MNT/d/x"
 [ "$(stria getstripe -c "$MNT/d/x")" = 2 ] && [ "$(stria getstripe -S "$MNT/d/x")" = 131072 ] || fail 'inherited layout'
 stria setstripe -d "$MNT" && printf x >"$MNT/y" && [ "$(stria getstripe -c "$MNT/y")" = 1 ] || fail 'default deleted'
+# small files live with their inodes, from the first byte on and when they are saved; grown ones do not
+for when in written saved; do
+	stria getstripe "$MNT/d/x" >"$WORK/stripe.txt"
+	expect_line "$WORK/stripe.txt" '^lmm_data: +inline$' "getstripe of a small file, $when"
+	[ "$(stria getstripe --json "$MNT/d/x" | jq '.[0].inline')" = true ] || fail "getstripe --json of a small file, $when"
+	sync "$MNT/d/x"
+done
+head -c 200000 /dev/zero >>"$MNT/d/x" && sync "$MNT/d/x"
+stria getstripe "$MNT/d/x" >"$WORK/stripe.txt"
+! grep -q inline "$WORK/stripe.txt" || fail 'getstripe of a file that has outgrown its inode says inline'
 fid=$(stria path2fid "$MNT/d/x") && [ "$(stria fid2path "$MNT" "$fid")" = "$MNT/d/x" ] || fail 'path2fid and fid2path'
 stria osts "$MNT" | grep -q 'OST0003_UUID ACTIVE' || fail osts
 stria mdts "$MNT" | grep -q 'MDT0000_UUID ACTIVE' || fail mdts

@@ -225,6 +225,17 @@ static void blocks(void)
 	fd = (int)NEED(open("f", O_RDWR));
 	if (OK(fallocate(fd, PUNCH, 0, MIB), "punch one of the four"))
 		IS(blocks_of(fd) < four, "less than before");
+	if (OK(fallocate(fd, PUNCH, 0, 16 * MIB), "punch all")) {
+		EQ(blocks_of(fd), 0, "nothing is left");
+		close(fd);
+		for (int i = 0; i < 100 && posix_stat("f").st_blocks == 0; i++)
+			posix_pause();
+		EQ(posix_stat("f").st_blocks, 0, "and comes back");
+		fd = (int)NEED(open("f", O_RDWR));
+		NEED(pwrite(fd, buf, MIB, 0));
+		IS(blocks_of(fd) >= MIB / 512, "written anew, they are there");
+		NEED(pwrite(fd, buf, MIB, MIB));
+	}
 	NEED(ftruncate(fd, MIB / 2));
 	IS(blocks_of(fd) <= MIB / 512 + 16, "cut off, they are gone");
 	NEED(ftruncate(fd, 0));

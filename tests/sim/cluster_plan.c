@@ -310,6 +310,10 @@ static void deaf(struct cluster *cluster)
 	struct process *client = &cluster->clients[rng_below(&cluster->rng, cluster->client_count)];
 	if (!can_crash(&cluster->mds))
 		return;
+	struct history *history = &cluster->workload->history;
+	unsigned slot = (unsigned)rng_below(&cluster->rng, HISTORY_REGISTERS);
+	if (history->now[slot] != NULL)
+		history_want(history, history->now[slot], 3 * NS_PER_S);
 	cluster->coverage->deaf++;
 	world_note(cluster->world, client->node, "is deaf");
 	cluster->coverage->server_crashes++;

@@ -224,15 +224,37 @@ void history_noted(struct history *history, struct history_task *task)
 		   (long long)op->return_at, text); /* -1: never returned */
 }
 
+/* What is not stable may be gone: the register is what it was when something last was, or another of the writes that are under way. */
+static void may_be_undone(struct history *history, struct history_object *object, const struct linear_op *when, uint64_t identity)
+{
+	struct linear_op op = *when;
+	unsigned count = object->open_count;
+	for (unsigned i = 0; i <= count; i++) {
+		const struct linear_op *other = i < count ? &object->ops[object->open[i].index] : NULL;
+		if (other != NULL && other->kind != LINEAR_WRITE)
+			continue;
+		op.kind = other != NULL ? LINEAR_WRITE : LINEAR_REVERT;
+		op.a = other != NULL ? other->a : 0;
+		size_t index = op_add(object, &op);
+		if (identity != 0 && object->open_count < HISTORY_OPEN_MAX)
+			object->open[object->open_count++] = (struct history_open){.index = index, .identity = identity};
+	}
+	history->counts.undone += count > 0;
+}
+
 void history_lost(struct history *history, struct history_task *task, bool partly)
 {
 	struct history_object *object = task->object;
 	struct history_open *open = open_find(object, task->index);
 	history->counts.lost++;
-	if (task->is_data && (partly || open == NULL || !history_slots[object->slot].saves)) {
+	bool stays = open != NULL && history_slots[object->slot].saves && object->model == &linear_register;
+	if (task->is_data && (partly || !stays)) {
 		cut(history, object, object->ops[task->index].call_at);
 		open_remove(object, open);
-	} /* else it may yet arrive */
+	} else if (task->is_data) { /* it may yet arrive; or its own mount has shown it, and nobody will again */
+		const struct linear_op op = {.client = task->client, .call_at = object->ops[task->index].call_at, .return_at = LINEAR_NEVER};
+		may_be_undone(history, object, &op, open->identity);
+	}
 	history_noted(history, task);
 }
 
@@ -280,9 +302,11 @@ void history_crashed(struct history *history, struct history_task *task)
 
 void history_client_crashed(struct history *history, unsigned client)
 {
+	CHECK(client < HISTORY_CLIENTS_MAX);
 	list_for_each(at, &history->objects) {
 		struct history_object *object = CONTAINER_OF(at, struct history_object, link);
 		struct history_unsaved *unsaved = unsaved_of(object, client);
+		object->cuts[client].running = 0;
 		if (unsaved == NULL || unsaved->since == LINEAR_NEVER)
 			continue;
 		cut(history, object, unsaved->since);
@@ -290,33 +314,17 @@ void history_client_crashed(struct history *history, unsigned client)
 	}
 }
 
-/* The crash may take back what is not stable, or leave a part of it, or, of several, another one; and the mount that has it may be dead, or die
- * before it writes it again. */
-static void may_be_undone(struct history *history, struct history_object *object)
-{
-	struct linear_op op = {.client = VERIFIER, .call_at = ++history->clock, .return_at = LINEAR_NEVER};
-	bool any = object->open_count > 0;
-	for (unsigned i = 0; i < object->open_count; i++) {
-		op.kind = LINEAR_WRITE;
-		op.a = object->ops[object->open[i].index].a;
-		(void)op_add(object, &op);
-	}
-	op.a = 0;
-	op.kind = LINEAR_REVERT;
-	if (any)
-		(void)op_add(object, &op);
-	op.kind = LINEAR_TEAR;
-	if (any)
-		(void)op_add(object, &op);
-	history->counts.undone += any;
-}
-
+/* Mounts that live write it again, but may die before they do. */
 void history_server_crashed(struct history *history)
 {
+	history->clock++;
 	list_for_each(at, &history->objects) {
 		struct history_object *object = CONTAINER_OF(at, struct history_object, link);
-		if (object->model == &linear_register && object->offset_bytes > 0)
-			may_be_undone(history, object);
+		struct linear_op op = {.client = VERIFIER, .kind = LINEAR_TEAR, .call_at = history->clock, .return_at = LINEAR_NEVER};
+		if (object->model != &linear_register || object->offset_bytes == 0 || object->open_count == 0)
+			continue;
+		may_be_undone(history, object, &op, 0);
+		(void)op_add(object, &op); /* or a part of it is left */
 	}
 }
 

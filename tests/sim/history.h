@@ -22,7 +22,7 @@ enum {
 	HISTORY_LOCKS = 1,
 	HISTORY_SLOTS = HISTORY_REGISTERS + HISTORY_APPENDS + HISTORY_SETS + HISTORY_LOCKS,
 	HISTORY_CLIENTS_MAX = 8,
-	HISTORY_OPEN_MAX = 48, /* writes of one object that have not returned */
+	HISTORY_OPEN_MAX = 48, /* writes of one object that have not returned, and what may become of them */
 };
 
 /* What the recorder asks of the cluster. NULL: nothing can be known. */
@@ -57,6 +57,10 @@ struct history_object {
 		uint64_t last;    /* when the last returned */
 		unsigned running; /* under way */
 	} unsaved[HISTORY_CLIENTS_MAX]; /* writes that nobody has made stable */
+	struct history_cuts {
+		unsigned running;
+		uint64_t begun;
+	} cuts[HISTORY_CLIENTS_MAX]; /* truncations, by mount */
 	uint64_t until_ns; /* of the world's time: then the next generation begins */
 	uint64_t cut_at;   /* what was called from then on is not judged; LINEAR_NEVER: all is */
 	bool closed;     /* nobody begins anything on it */

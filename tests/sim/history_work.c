@@ -45,9 +45,24 @@ static void pause_some(struct kernel *kernel, struct rng *rng)
 	task_sleep(kernel_loop(kernel), rng_below(rng, pause_ns_max));
 }
 
+/* Linux drops pages and attributes when a truncation is answered, and a moment before, others have seen it already: what looks show on the same mount in
+ * between is not judged (docs/posix.md). */
+static struct history_cuts cuts_now(const struct history_object *object, unsigned client)
+{
+	return client < HISTORY_CLIENTS_MAX ? object->cuts[client] : (struct history_cuts){0};
+}
+
+static void look_returned(struct history *history, struct history_task *task, struct linear_op *op, struct history_cuts before)
+{
+	if (before.running > 0 || cuts_now(task->object, task->client).begun != before.begun)
+		op->returned = false;
+	history_noted(history, task);
+}
+
 /* ---- looking -------------------------------------------------------------------------------------------------- */
 
-static void look_size(struct history *history, struct history_task *task, struct history_object *object, int64_t rc, uint64_t size)
+static void look_size(struct history *history, struct history_task *task, struct history_object *object, struct history_cuts before, int64_t rc,
+		      uint64_t size)
 {
 	if (rc < 0) {
 		history_wrong(history, object, "stat", rc);
@@ -57,7 +72,7 @@ static void look_size(struct history *history, struct history_task *task, struct
 	uint64_t whole = object->offset_bytes + object->len_bytes;
 	bool good = is_register(object) ? size == 0 || size == whole : size % whole == 0;
 	op->seen.words[0] = good ? size / whole : LINEAR_TORN;
-	history_noted(history, task);
+	look_returned(history, task, op, before);
 }
 
 void history_look_by_name(struct history *history, struct kernel *kernel, struct history_task *task, struct history_object *object)
@@ -65,17 +80,19 @@ void history_look_by_name(struct history *history, struct kernel *kernel, struct
 	struct attr attr = {0};
 	char path[HISTORY_PATH_BYTES];
 	history_path(object, 0, path);
+	struct history_cuts before = cuts_now(object, task->client);
 	(void)history_called(history, task, object, is_register(object) ? LINEAR_SIZE : LINEAR_LENGTH);
 	int rc = kernel_stat(kernel, path, &attr);
-	look_size(history, task, object, rc == -ENOENT ? 0 : rc, attr.size_bytes); /* nobody has made it yet: empty */
+	look_size(history, task, object, before, rc == -ENOENT ? 0 : rc, attr.size_bytes); /* nobody has made it yet: empty */
 }
 
 static void look_open_size(struct history *history, struct kernel *kernel, struct history_task *task, struct history_object *object, int fd)
 {
 	struct attr attr = {0};
+	struct history_cuts before = cuts_now(object, task->client);
 	(void)history_called(history, task, object, is_register(object) ? LINEAR_SIZE : LINEAR_LENGTH);
 	int rc = kernel_fstat(kernel, fd, &attr);
-	look_size(history, task, object, rc, attr.size_bytes);
+	look_size(history, task, object, before, rc, attr.size_bytes);
 }
 
 /* Which bytes were not what they should be: for people. */
@@ -91,8 +108,19 @@ static void note_torn(struct history *history, const struct history_object *obje
 		   len, object->id, zeros, last, len >= 8 ? load_le32(buf + 4) : 0, len >= 4 ? load_le32(buf) : 0);
 }
 
-static uint64_t value_of(struct history *history, const struct history_object *object, const uint8_t *buf, size_t len)
+static bool all_zeros(const uint8_t *buf, size_t len)
 {
+	while (len > 0 && buf[len - 1] == 0)
+		len--;
+	return len == 0;
+}
+
+/* Through pages, zeros are the empty file: Linux fills a page from what was read, and asks for the size afterwards, so that a file that was cut off and
+ * written anew on the same mount meanwhile shows as zeros of the new size. (It is judged all the same whether it can have been empty.) */
+static uint64_t value_of(struct history *history, const struct history_object *object, const uint8_t *buf, size_t len, bool by_pages)
+{
+	if (by_pages && len == object->len_bytes && all_zeros(buf, len))
+		return 0;
 	uint64_t value = len == object->len_bytes ? linear_content_value(object->id, buf, len) : LINEAR_TORN;
 	if (value == LINEAR_TORN)
 		note_torn(history, object, buf, len);
@@ -102,6 +130,8 @@ static uint64_t value_of(struct history *history, const struct history_object *o
 void history_look_content(struct history *history, struct kernel *kernel, struct history_task *task, struct history_object *object, int fd)
 {
 	uint8_t *buf = mem_alloc(READ_BYTES);
+	struct history_cuts before = cuts_now(object, task->client);
+	bool by_pages = kernel_uses_pages(kernel, fd);
 	(void)history_called(history, task, object, is_register(object) ? LINEAR_READ : LINEAR_LIST);
 	int64_t got = kernel_pread(kernel, fd, buf, READ_BYTES, object->offset_bytes);
 	if (got >= 0) {
@@ -109,31 +139,34 @@ void history_look_content(struct history *history, struct kernel *kernel, struct
 		if (!is_register(object))
 			linear_content_records(object->id, buf, (size_t)got, &op->seen);
 		else if (got > 0)
-			op->seen.words[0] = value_of(history, object, buf, (size_t)got);
-		history_noted(history, task);
+			op->seen.words[0] = value_of(history, object, buf, (size_t)got, by_pages);
+		if (by_pages)
+			look_returned(history, task, op, before);
+		else
+			history_noted(history, task);
 	} else {
 		history_wrong(history, object, "pread", got);
 	}
 	mem_free(buf);
 }
 
-/* Through a mapping. What is beyond the end, as the kernel has it, cannot be looked at: then this was no look. What others have cut off shows zeros. */
+/* Through a mapping. What is beyond the end, as the kernel has it, cannot be looked at: then this was no look. */
 static void look_mapping(struct history *history, struct kernel *kernel, struct history_task *task, struct history_object *object, int fd)
 {
 	uint8_t *buf = mem_alloc(READ_BYTES);
+	struct history_cuts before = cuts_now(object, task->client);
 	(void)history_called(history, task, object, LINEAR_READ);
 	int64_t got = kernel_mapped_read(kernel, fd, buf, (size_t)object->len_bytes, object->offset_bytes);
 	if (got == (int64_t)object->len_bytes) {
 		struct linear_op *op = history_returned(history, task);
-		size_t at = 0;
-		while (at < object->len_bytes && buf[at] == 0)
-			at++;
-		op->seen.words[0] = at < object->len_bytes ? value_of(history, object, buf, (size_t)got) : 0;
+		op->seen.words[0] = value_of(history, object, buf, (size_t)got, true);
 		history->counts.mapped++;
-	} else if (got != -EFAULT && got != -ENODEV) {
+		look_returned(history, task, op, before);
+	} else if (got == -EFAULT || got == -ENODEV) {
+		history_noted(history, task);
+	} else {
 		history_wrong(history, object, "a mapping", got);
 	}
-	history_noted(history, task);
 	mem_free(buf);
 }
 
@@ -268,12 +301,16 @@ static void step_put(struct history *history, struct kernel *kernel, struct rng 
 		object->closed = true;
 		return;
 	}
-	if (cuts)
+	if (cuts) {
 		(void)history_called(history, task, object, LINEAR_TRUNCATE);
+		object->cuts[task->client].running++;
+		object->cuts[task->client].begun++;
+	}
 	int fd = for_long ? held_put_open(history, kernel, task, object, flags) : history_file_open(history, kernel, object, flags);
 	if (fd < 0)
 		return;
 	if (cuts) {
+		object->cuts[task->client].running--;
 		(void)history_returned(history, task);
 		history_noted(history, task);
 	}
@@ -343,6 +380,11 @@ static void name_op(struct history *history, struct kernel *kernel, struct histo
 	 * first to the second in between, it says that it has done what it has not, and no file system can tell (docs/posix.md). */
 	if (rc == 0 && kernel_counts(kernel)->renames_to_self != to_self)
 		op->returned = false;
+	/* The same two looks make NOREPLACE fail: what had the first name may have the second by then. It has changed nothing, and shown nothing. */
+	if (kind == LINEAR_MOVE && rc == -EEXIST) {
+		op->kind = LINEAR_STAT;
+		op->returned = false;
+	}
 	history_noted(history, task);
 	if (kind == LINEAR_CREATE && rc >= 0)
 		(void)kernel_close(kernel, rc); /* nothing was written */
@@ -430,6 +472,12 @@ static void step_lock(struct history *history, struct kernel *kernel, struct rng
 
 /* ---- tasks ---------------------------------------------------------------------------------------------------- */
 
+static bool is_wanted(const struct history *history)
+{
+	const struct history_object *object = history->wanted.object;
+	return object != NULL && !object->closed && world_now_ns(history->world) < history->wanted.until_ns;
+}
+
 /* One task of a mount does nothing but look at registers through files that it keeps open: it goes on with what its mount has cached when nothing else
  * can. */
 static bool watches(const struct history *history, const struct history_task *task)
@@ -439,7 +487,9 @@ static bool watches(const struct history *history, const struct history_task *ta
 
 static void step_watch(struct history *history, struct kernel *kernel, struct rng *rng, struct history_task *task)
 {
-	struct history_object *object = history_object_now(history, (unsigned)rng_below(rng, HISTORY_REGISTERS));
+	bool wanted = is_wanted(history) && is_register(history->wanted.object) && rng_chance(rng, 700000);
+	unsigned slot = (unsigned)rng_below(rng, HISTORY_REGISTERS);
+	struct history_object *object = wanted ? history->wanted.object : history_object_now(history, slot);
 	int fd = held_open(history, kernel, task, object);
 	if (fd < 0)
 		return;
@@ -461,8 +511,7 @@ void history_step(struct history *history, struct kernel *kernel, struct rng *rn
 		step_put(history, kernel, rng, task, history_object_now(history, (unsigned)rng_range(rng, FIRST_IN_OBJECTS, LAST_IN_OBJECTS)));
 		return;
 	}
-	bool wanted = history->wanted.object != NULL && world_now_ns(history->world) < history->wanted.until_ns;
-	struct history_object *object = wanted && rng_chance(rng, 400000) ? history->wanted.object : NULL;
+	struct history_object *object = is_wanted(history) && rng_chance(rng, 400000) ? history->wanted.object : NULL;
 	if (object == NULL || object->closed)
 		object = history_object_now(history, (unsigned)rng_range(rng, history->names_only ? files : 0,
 											history->names_only ? files + HISTORY_SETS - 1 :

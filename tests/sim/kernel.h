@@ -119,6 +119,7 @@ int kernel_lock(struct kernel *kernel, int fd, const struct kernel_lock *lock);
 /* EINTR for the call that has this signal, if it still waits. Does not park. */
 void kernel_interrupt(struct kernel *kernel, struct kernel_signal *signal);
 int64_t kernel_pread(struct kernel *kernel, int fd, uint8_t *buf, size_t len, uint64_t offset);
+bool kernel_uses_pages(const struct kernel *kernel, int fd); /* an open file */
 /* Through a mapping of the file: of the pages that are there nobody is asked. EFAULT: behind the end, as far as the kernel knows (SIGBUS); ENODEV: not
  * for files that pages do not serve. */
 int64_t kernel_mapped_read(struct kernel *kernel, int fd, uint8_t *buf, size_t len, uint64_t offset);

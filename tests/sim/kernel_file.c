@@ -370,6 +370,11 @@ int64_t kernel_pread(struct kernel *kernel, int fd, uint8_t *buf, size_t len, ui
 	return (int64_t)done;
 }
 
+bool kernel_uses_pages(const struct kernel *kernel, int fd)
+{
+	return !kernel->files[fd].direct_io;
+}
+
 int64_t kernel_mapped_read(struct kernel *kernel, int fd, uint8_t *buf, size_t len, uint64_t offset)
 {
 	struct kfile *file = file_of(kernel, fd);

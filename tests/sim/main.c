@@ -44,7 +44,15 @@ struct row {
 	bool needed;
 };
 
-static void coverage_print(const struct cluster_coverage *coverage, bool history, bool *ret_complete)
+static void rows_print(const struct row *rows, size_t count, bool *ret_complete)
+{
+	for (size_t i = 0; i < count; i++) {
+		printf("  %10llu  %s%s\n", (unsigned long long)rows[i].count, rows[i].name, rows[i].needed && rows[i].count == 0 ? "  <- never" : "");
+		*ret_complete = *ret_complete && (!rows[i].needed || rows[i].count > 0);
+	}
+}
+
+static void coverage_print(const struct cluster_coverage *coverage, bool *ret_complete)
 {
 	const struct mds_counters *mds = &coverage->mds;
 	const struct client_counters *client = &coverage->client;
@@ -114,23 +122,26 @@ static void coverage_print(const struct cluster_coverage *coverage, bool history
 		{"owners whose locks an eviction took", client->locks_lost, true},
 		{"clashes with mounts that were evicted later", coverage->locks.clashes, false},
 		{"calls ended by signals, or by soft mounts", client->interrupted, true},
-		{"histories judged", coverage->history.checked, history},
-		{"operations in them", coverage->history.ops, history},
-		{"operations that never returned", coverage->history.lost, history},
-		{"objects judged up to a write that may be half there", coverage->history.cut, history},
-		{"reads of mappings", coverage->history.mapped, history},
-		{"writes without fsync", coverage->history.unsaved, history},
-		{"writes under way that an eviction ended", coverage->history.ended, history},
-		{"crashes that may undo what was lost with a mount", coverage->history.undone, false},
-		{"mounts isolated in the middle of a write", coverage->isolations, history},
-		{"MDT crashes that one mount does not hear of", coverage->deaf, history},
-		{"steps of the longest search", coverage->history.steps_max, history},
 	};
-	*ret_complete = true;
-	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-		printf("  %10llu  %s%s\n", (unsigned long long)rows[i].count, rows[i].name, rows[i].needed && rows[i].count == 0 ? "  <- never" : "");
-		*ret_complete = *ret_complete && (!rows[i].needed || rows[i].count > 0);
-	}
+	rows_print(rows, ARRAY_COUNT(rows), ret_complete);
+}
+
+static void histories_print(const struct cluster_coverage *coverage, bool *ret_complete)
+{
+	const struct row rows[] = {
+		{"histories judged", coverage->history.checked, true},
+		{"operations in them", coverage->history.ops, true},
+		{"operations that never returned", coverage->history.lost, true},
+		{"objects judged up to a write that may be half there", coverage->history.cut, true},
+		{"reads of mappings", coverage->history.mapped, true},
+		{"writes without fsync", coverage->history.unsaved, true},
+		{"writes under way that an eviction ended", coverage->history.ended, true},
+		{"crashes that may undo what was lost with a mount", coverage->history.undone, false},
+		{"mounts isolated in the middle of a write", coverage->isolations, true},
+		{"MDT crashes that one mount does not hear of", coverage->deaf, true},
+		{"steps of the longest search", coverage->history.steps_max, true},
+	};
+	rows_print(rows, ARRAY_COUNT(rows), ret_complete);
 }
 
 static void steps_print(const struct cluster_step *steps)
@@ -254,7 +265,7 @@ static bool seed_run_apart(const struct options *options, uint64_t seed, struct 
 int main(int argc, char **argv)
 {
 	struct options options;
-	bool complete;
+	bool complete = true;
 	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
 		(void)fputs(help, stdout);
 		return 0;
@@ -281,7 +292,9 @@ int main(int argc, char **argv)
 	printf("%llu runs, %llu failed, %llu virtual seconds, %llu operations, %llu of them shared\n", (unsigned long long)done,
 	       (unsigned long long)failed, (unsigned long long)(coverage->virtual_ns / NS_PER_S),
 	       (unsigned long long)(coverage->ops + coverage->shared_ops), (unsigned long long)coverage->shared_ops);
-	coverage_print(coverage, options.history, &complete);
+	coverage_print(coverage, &complete);
+	if (options.history)
+		histories_print(coverage, &complete);
 	if (options.steps)
 		steps_print(sums->steps);
 	if (failed == 0 && options.need_coverage && !complete)

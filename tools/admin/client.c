@@ -22,8 +22,8 @@ int admin_client_list(const struct admin *admin)
 		json_incref(admin->clients);
 		return admin_print_json(json_pack("{s:o}", "clients", admin->clients));
 	}
-	printf("%-8s %-16s %8s %8s %6s %6s %5s %5s %5s %5s %5s %6s %8s %6s  %s\n", "CLIENT", "HOST", "PID", "HEARD", "OPENS", "ATTR", "DIR",
-	       "CR", "CW", "PR", "PW", "MARKS", "DIRTY", "FILES", "MOUNTED AT");
+	printf("%-8s %-16s %8s %8s %6s %6s %5s %5s %5s %5s %5s %6s %6s %8s %6s  %s\n", "CLIENT", "HOST", "PID", "HEARD", "OPENS", "ATTR", "DIR",
+	       "CR", "CW", "PR", "PW", "MARKS", "LOCKS", "DIRTY", "FILES", "MOUNTED AT");
 	for (size_t i = 0; i < json_array_size(admin->clients); i++) {
 		const json_t *row = json_array_get(admin->clients, i), *dirty = json_object_get(row, "dirty");
 		char heard[24], bytes[16] = "?", files[24] = "?";
@@ -33,10 +33,10 @@ int admin_client_list(const struct admin *admin)
 			(void)snprintf(files, sizeof(files), "%" PRIu64, number_of(dirty, "files")); /* fits */
 		}
 		printf("%-8" PRIu64 " %-16s %8" PRIu64 " %8s %6" PRIu64 " %6" PRIu64 " %5" PRIu64 " %5" PRIu64 " %5" PRIu64 " %5" PRIu64
-		       " %5" PRIu64 " %6" PRIu64 " %8s %6s  %s\n",
+		       " %5" PRIu64 " %6" PRIu64 " %6" PRIu64 " %8s %6s  %s\n",
 		       number_of(row, "id"), json_string_value(json_object_get(row, "host")), number_of(row, "pid"), heard,
 		       number_of(row, "opens"), lease_count(row, "attr"), lease_count(row, "dir"), lease_count(row, "CR"),
-		       lease_count(row, "CW"), lease_count(row, "PR"), lease_count(row, "PW"), number_of(row, "writer_marks"), bytes, files,
+		       lease_count(row, "CW"), lease_count(row, "PR"), lease_count(row, "PW"), number_of(row, "writer_marks"), number_of(row, "locks"), bytes, files,
 		       json_string_value(json_object_get(row, "mountpoint")));
 	}
 	return 0;

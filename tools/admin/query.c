@@ -127,10 +127,10 @@ static void add_client(struct admin *admin, const struct client_row *row)
 	json_t *dirty = row->has_told ? json_pack("{s:I, s:I, s:I}", "bytes", (json_int_t)row->dirty_bytes, "files",
 						  (json_int_t)row->dirty_files, "age_ms", (json_int_t)row->idle_ms)
 				      : json_null();
-	json_t *client = json_pack("{s:I, s:o, s:o, s:I, s:I, s:I, s:o, s:I, s:o}", "id", (json_int_t)row->client, "host", text_json(row->host),
+	json_t *client = json_pack("{s:I, s:o, s:o, s:I, s:I, s:I, s:o, s:I, s:I, s:o}", "id", (json_int_t)row->client, "host", text_json(row->host),
 				   "mountpoint", text_json(row->mountpoint), "pid", (json_int_t)row->pid, "idle_ms",
 				   (json_int_t)row->idle_ms, "opens", (json_int_t)row->opens, "leases", leases, "writer_marks",
-				   (json_int_t)row->writer_marks, "dirty", dirty);
+				   (json_int_t)row->writer_marks, "locks", (json_int_t)row->locks, "dirty", dirty);
 	CHECK(json_array_append_new(admin->clients, client) == 0);
 }
 

@@ -245,6 +245,8 @@ static void print_file(const struct shown *shown, const char *path, const json_t
 		       number_of(layout, "gen"));
 		print_index(shown, number_of(component, "stripe_index"));
 		printf("\n");
+		if (json_is_true(json_object_get(layout, "inline")))
+			printf("lmm_data:          inline\n"); /* our own: no object has anything of it yet */
 		if (*text_of(component, "pool") != '\0')
 			printf("lmm_pool:          %s\n", text_of(component, "pool"));
 	}
@@ -259,6 +261,8 @@ static void print_yaml(const struct shown *shown, const char *path, const json_t
 	       "\nlmm_stripe_offset: %" PRId64 "\n",
 	       number_of(component, "stripe_count"), number_of(component, "stripe_size"), text_of(component, "pattern"), number_of(layout, "gen"),
 	       number_of(component, "stripe_index"));
+	if (json_is_true(json_object_get(layout, "inline")))
+		printf("lmm_data:          inline\n");
 	size_t i;
 	const json_t *index;
 	if (json_array_size(json_object_get(component, "osts")) > 0)

@@ -296,7 +296,7 @@ static void a_clients_row_comes_back_and_a_cut_one_does_not(void **state)
 	(void)state;
 	struct client_row row = {.client = 7, .idle_ms = 8, .pid = 9, .host = STR("h"), .mountpoint = STR("/m"), .opens = 10, .writer_marks = 11,
 				 .attr_leases = 12, .dir_leases = 13, .data_leases = {0, 14, 15, 16, 17}, .has_told = 1, .dirty_bytes = 18,
-				 .dirty_files = 19};
+				 .dirty_files = 19, .locks = 20};
 	struct wire_out out = wire_out(buf, BUF_BYTES);
 	client_row_put(&out, &row);
 	size_t full = wire_len(&out);
@@ -308,6 +308,7 @@ static void a_clients_row_comes_back_and_a_cut_one_does_not(void **state)
 	assert_memory_equal(got.data_leases, row.data_leases, sizeof(row.data_leases));
 	assert_int_equal(got.dirty_bytes, 18);
 	assert_int_equal(got.dirty_files, 19);
+	assert_int_equal(got.locks, 20);
 	for (size_t len = 0; len < full; len++) {
 		in = wire_in(blob_of(buf, len));
 		(void)client_row_get(&in);
