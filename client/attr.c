@@ -236,7 +236,6 @@ static void publish_unlock(struct node *node)
 /* Somebody else truncated the file: our idea of its size is void, what is in the objects counts. Then publish that. */
 static int relearn_size(struct client *client, struct client_op *op, struct node *node)
 {
-	client->counters.stale_sizes++;
 	node->size_known = false;
 	struct getattr_req req = {.ino = node->ino};
 	struct getattr_rep rep;
@@ -275,8 +274,12 @@ static int publish_once(struct client *client, struct client_op *op, struct node
 	if (last)
 		lease_set_data_mode(client, node, lease_kept(node->lease.data_mode, LEASE_PR));
 	int rc = session_mdt_call(client, node->ino, &(struct call){.op = OP_set_size, .req = &req, .rep = &rep, .who = op});
-	if (rc == -ERR_stale_layout)
-		return relearn_size(client, op, node);
+	if (rc == -ERR_stale_layout) {
+		client->counters.stale_sizes++;
+		/* A right to write that came meanwhile has brought the new size, and what was written since is ours to tell: also a recall, which would say
+		 * nothing of a size that is not known. */
+		return node->size_known && node->size_gen > req.size_gen ? 0 : relearn_size(client, op, node);
+	}
 	/* The answer is a grant of its own, with a number: whoever ends the right to write must name it, or nothing ends. */
 	if (rc == 0)
 		lease_take(client, node, &rep.lease, NULL, asked);

@@ -50,6 +50,7 @@ struct fake_cluster {
 	uint32_t set_sizes, leaves, forgets, joins;
 	uint64_t grants; /* of leases */
 	int set_size_rc; /* given instead of an answer, once */
+	uint64_t set_size_late_ns; /* by so much later, that once */
 	bool evicting;   /* client 7 is evicted; who joins then is 8 */
 	struct rpc_identity identity;
 	struct fake_ost osts[OSTS];
@@ -139,6 +140,8 @@ static int fake_set_size(struct fake_cluster *cluster, const struct set_size_req
 	cluster->set_sizes++;
 	if (rc < 0) {
 		file->attr.size_gen++; /* somebody truncated it */
+		if (cluster->set_size_late_ns > 0)
+			task_sleep(sim_node_loop(cluster->mdt), cluster->set_size_late_ns);
 		return rc;
 	}
 	if (req->size_gen != file->attr.size_gen)

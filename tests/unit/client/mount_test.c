@@ -296,6 +296,47 @@ static void a_refused_size_is_learned_from_the_objects(void **state)
 	run(is_truncated_elsewhere);
 }
 
+struct saver {
+	struct test *test;
+	struct client_file *file;
+	bool done;
+};
+
+static void saver_task(void *arg)
+{
+	struct saver *saver = arg;
+	struct client_op op = {0};
+	assert_int_equal(client_fsync(saver->test->client, &op, saver->file), 0);
+	saver->done = true;
+}
+
+/* The refusal comes when the mount knows of the truncation, and has written since: that is the size, whoever asks. */
+static void is_truncated_and_written_again(struct test *test)
+{
+	struct client_file *file = create(test, "a", OPEN_READ | OPEN_WRITE);
+	write_pattern(test, file, 0, 5000);
+	test->cluster.set_size_rc = -ERR_stale_layout;
+	test->cluster.set_size_late_ns = NS_PER_S;
+	struct saver saver = {.test = test, .file = file};
+	task_spawn(sim_node_loop(test->mount), "saver", saver_task, &saver);
+	nap(test, NS_PER_S / 2);
+	assert_int_equal(size_of(test, file), 0);
+	write_pattern(test, file, 0, 200);
+	nap(test, 4 * NS_PER_S);
+	assert_true(saver.done);
+	assert_int_equal(client_counters(test->client)->stale_sizes, 1);
+	assert_int_equal(client_counters(test->client)->glimpses, 0); /* nothing was in doubt */
+	struct client_op op = {0};
+	assert_int_equal(client_fsync(test->client, &op, file), 0);
+	assert_int_equal(test->cluster.files[0].attr.size_bytes, 200);
+	client_release(test->client, file);
+}
+static void a_refused_size_leaves_a_newer_one_alone(void **state)
+{
+	(void)state;
+	run(is_truncated_and_written_again);
+}
+
 static void appends(struct test *test)
 {
 	struct client_file *file = create(test, "a", OPEN_READ | OPEN_WRITE | OPEN_APPEND);
@@ -471,6 +512,7 @@ int main(void)
 		cmocka_unit_test(an_error_after_the_last_close_is_told_to_who_opens_next),
 		cmocka_unit_test(older_sizes_and_times_do_not_come_back),
 		cmocka_unit_test(a_refused_size_is_learned_from_the_objects),
+		cmocka_unit_test(a_refused_size_leaves_a_newer_one_alone),
 		cmocka_unit_test(appends_go_to_the_end_and_stop_closes_what_is_open),
 		cmocka_unit_test(a_size_that_a_close_was_refused_is_learned_and_published),
 		cmocka_unit_test(an_evicted_mount_loses_its_files_and_goes_on),
