@@ -312,7 +312,7 @@ static void deaf(struct cluster *cluster)
 		return;
 	struct history *history = &cluster->workload->history;
 	unsigned slot = (unsigned)rng_below(&cluster->rng, HISTORY_REGISTERS);
-	if (history->now[slot] != NULL && (history->wanted.object == NULL || history->wanted.until_ns <= world_now_ns(cluster->world)))
+	if (history->now[slot] != NULL)
 		history_want(history, history->now[slot], 3 * NS_PER_S);
 	cluster->coverage->deaf++;
 	world_note(cluster->world, client->node, "is deaf");
