@@ -32,7 +32,8 @@ static void grant_task(void *arg)
 			break;
 		if (now_ns - begun_ns > mds->conf.lease_ns && mds->mgs != NULL)
 			(void)mgs_evict(mds, client, "a client is evicted: it does not take a lock that it waited for"); /* looks again */
-		else if (rc == -ERR_conn_lost)
+		/* Never at once: if somebody else is about to evict it, he would not get on. */
+		if (rc == -ERR_conn_lost && wait->client != NULL)
 			(void)rpc_wait_for_client(mds->rpc, client, now_ns + 5 * GRANT_RETRY_NS); /* either way */
 		else
 			task_sleep(mds->env->loop, GRANT_RETRY_NS);

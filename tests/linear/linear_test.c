@@ -70,6 +70,20 @@ static void what_never_returned_happens_once_at_any_later_time_or_never(void **s
 		   DONE(1, 4, 5, LINEAR_READ, SEEN(7)), DONE(1, 6, 7, LINEAR_READ, SEEN(8)));
 }
 
+static void a_crash_takes_back_what_was_not_stable_and_nothing_else(void **state)
+{
+	(void)state;
+	const struct linear_op stable = DONE(0, 1, 2, LINEAR_WRITE, .a = 7, .b = 1);
+	const struct linear_op lost = LOST(1, 3, LINEAR_NEVER, LINEAR_WRITE, .a = 8, .b = 1);
+	const struct linear_op seen = DONE(2, 4, 5, LINEAR_READ, SEEN(8)), again = DONE(2, 8, 9, LINEAR_READ, SEEN(7));
+	assert_bad(linear_register, stable, lost, seen, again);
+	assert_good(linear_register, stable, lost, seen, again, LOST(9, 6, 7, LINEAR_REVERT));
+	assert_bad(linear_register, stable, lost, seen, DONE(2, 8, 9, LINEAR_READ, SEEN(0)), LOST(9, 6, 7, LINEAR_REVERT));
+	assert_bad(linear_register, stable, DONE(1, 3, 4, LINEAR_WRITE, .a = 8, .b = 1), again, LOST(9, 6, 7, LINEAR_REVERT));
+	assert_good(linear_register, stable, lost, LOST(9, 6, 7, LINEAR_TEAR), DONE(2, 8, 9, LINEAR_READ, SEEN(LINEAR_TORN)));
+	assert_bad(linear_register, stable, lost, LOST(9, 6, 7, LINEAR_TEAR), DONE(2, 4, 5, LINEAR_READ, SEEN(LINEAR_TORN)));
+}
+
 /* A fence: what an evicted client had under way can not happen after it. */
 static void what_was_lost_can_not_happen_after_its_end(void **state)
 {
@@ -369,6 +383,7 @@ int main(void)
 		cmocka_unit_test(a_read_sees_the_last_write),
 		cmocka_unit_test(a_read_during_a_write_sees_either_but_two_reads_never_go_back),
 		cmocka_unit_test(what_never_returned_happens_once_at_any_later_time_or_never),
+		cmocka_unit_test(a_crash_takes_back_what_was_not_stable_and_nothing_else),
 		cmocka_unit_test(what_was_lost_can_not_happen_after_its_end),
 		cmocka_unit_test(appends_follow_each_other_and_none_is_lost),
 		cmocka_unit_test(a_name_has_one_winner),

@@ -305,21 +305,32 @@ static void isolate_start(struct cluster *cluster)
 }
 
 /* What it holds, it says late. */
+static void deaf_now(void *arg)
+{
+	struct looking *looking = arg;
+	struct cluster *cluster = looking->cluster;
+	if (can_crash(&cluster->mds) && can_crash(looking->process)) {
+		cluster->coverage->deaf++;
+		cluster->coverage->server_crashes++;
+		world_note(cluster->world, looking->process->node, "is deaf");
+		process_crash(&cluster->mds);
+		process_boot_later(&cluster->mds, some_ms(cluster, 1, 50));
+		cut_both(cluster, looking->process, &cluster->mds, some_ms(cluster, 300, 2500));
+	}
+	mem_free(looking);
+}
+
+/* Before that, all have open, and cache, what is not saved with each write: so nobody who writes it afterwards needs the MDT for more than the lease. */
 static void deaf(struct cluster *cluster)
 {
-	struct process *client = &cluster->clients[rng_below(&cluster->rng, cluster->client_count)];
-	if (!can_crash(&cluster->mds))
-		return;
+	static const unsigned slots[] = {1, 4};
 	struct history *history = &cluster->workload->history;
-	unsigned slot = (unsigned)rng_below(&cluster->rng, HISTORY_REGISTERS);
-	if (history->now[slot] != NULL && (history->wanted.object == NULL || history->wanted.until_ns <= world_now_ns(cluster->world)))
-		history_want(history, history->now[slot], 3 * NS_PER_S);
-	cluster->coverage->deaf++;
-	world_note(cluster->world, client->node, "is deaf");
-	cluster->coverage->server_crashes++;
-	process_crash(&cluster->mds);
-	process_boot_later(&cluster->mds, some_ms(cluster, 1, 50));
-	cut_both(cluster, client, &cluster->mds, some_ms(cluster, 300, 2500));
+	unsigned slot = slots[rng_below(&cluster->rng, ARRAY_COUNT(slots))];
+	struct looking *looking = mem_alloc(sizeof(*looking));
+	looking->cluster = cluster;
+	looking->process = &cluster->clients[rng_below(&cluster->rng, cluster->client_count)];
+	history_want(history, history_object_now(history, slot), 3 * NS_PER_S);
+	world_after(cluster->world, some_ms(cluster, 200, 600), deaf_now, looking);
 }
 
 /* ---- the plan ------------------------------------------------------------------------------------------------- */

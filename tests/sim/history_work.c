@@ -297,7 +297,7 @@ static void step_put(struct history *history, struct kernel *kernel, struct rng 
 	bool is_append = !is_register(object);
 	/* After a truncation an OST knows late writes from before by their generation: then no fence is needed. */
 	bool cuts = !is_append && rng_chance(rng, slot->quiet ? 50000 : 250000) && object != history->wanted.object;
-	bool for_long = !cuts && keeps_open(task);
+	bool for_long = !cuts && (keeps_open(task) || object == history->wanted.object);
 	int flags = is_append ? O_WRONLY | O_APPEND : O_RDWR | (cuts ? O_TRUNC : 0);
 	if (is_append && object->numbers == LINEAR_RECORDS_MAX) {
 		object->closed = true;
