@@ -5,7 +5,7 @@
  * one that is on its way waits until it has arrived. So the objects get all writes to a byte in their order, and reads find the newest here. Extents
  * are sent when their chunk is full, when they are old, when much waits, or when somebody needs the objects to have it: before the lease
  * is given back, before truncations, and at fsync. Whoever recalls waits for that; so nothing here waits for anything but OSTs. */
-#include "client/client_impl.h"
+#include "client/extent.h"
 
 #include <inttypes.h>
 
@@ -14,282 +14,12 @@
 #define FULL_WAIT_NS  (5 * NS_PER_S) /* so long others wait for what a full disk does not take */
 
 enum {
-	CHUNK_BYTES = CLIENT_BUF_BYTES,
-	HEAP_BYTES_MAX = 64 * KIB,    /* of an extent: beyond, it gets a registered buffer, if there is one to spare */
-	RETAIN_BYTES_MIN = 512 * KIB, /* of a write: its own buffer stays, without a copy */
-	PAGE_BYTES = 4096,
 	STEP_BYTES = INLINE_BYTES_MAX - 1024, /* of one message without a registered buffer */
 	FLUSHES_MAX = 16,             /* at once */
 	READ_TRIES_MAX = 3,
 };
 
-struct extent {
-	struct map_node map_node;    /* client.extents */
-	struct list_node node_link;  /* node.extents, by number */
-	struct list_node age_link;   /* client.extents_by_age, by number */
-	struct list_node queue_link; /* client.extents_idle, by number, client.extents_due, or client.extents_stuck; on its way: none */
-	struct client *client;
-	struct node *node;           /* with one user */
-	uint64_t number;             /* counts extents; of the oldest data in it */
-	uint64_t since_ns;
-	uint64_t offset, len;        /* in the file */
-	uint8_t *data;               /* of file offset `base` */
-	uint64_t base, capacity;
-	struct client_buf *buf;      /* holds data, with a reference; NULL: data is owned */
-	int64_t mtime_ns;            /* of the last write */
-	uint64_t client_id;          /* while sending: as whom */
-	bool due, sending;
-	bool stuck;                  /* there was no room for it: it waits for another try */
-	bool lost;                   /* that was told */
-};
-
-/* ---- extents ----------------------------------------------------------------------------------------------------- */
-
-static uint64_t chunk_of(uint64_t offset)
-{
-	return offset / CHUNK_BYTES;
-}
-
-static uint64_t extent_hash(struct ino ino, uint64_t chunk)
-{
-	return map_hash_u64(map_hash_u64(ino.v) ^ chunk);
-}
-
-static uint64_t end_of(const struct extent *extent)
-{
-	return extent->offset + extent->len;
-}
-
-/* The next extent of the chunk, in no order; NULL: none. at NULL: the first. */
-static struct extent *next_in_chunk(struct client *client, const struct node *node, uint64_t chunk, struct extent *at)
-{
-	struct map_node *next = at == NULL ? map_first(&client->extents, extent_hash(node->ino, chunk)) : map_next(&at->map_node);
-	for (; next != NULL; next = map_next(next)) {
-		struct extent *extent = CONTAINER_OF(next, struct extent, map_node);
-		if (extent->node == node && chunk_of(extent->offset) == chunk)
-			return extent;
-	}
-	return NULL;
-}
-
-static void memory_free(struct extent *extent)
-{
-	if (extent->buf != NULL)
-		client_buf_put(extent->buf);
-	else
-		mem_free(extent->data);
-	extent->buf = NULL;
-	extent->data = NULL;
-}
-
-static void set_len(struct extent *extent, uint64_t offset, uint64_t len)
-{
-	extent->client->behind_bytes += len - extent->len;
-	extent->node->behind_bytes += len - extent->len;
-	extent->offset = offset;
-	extent->len = len;
-}
-
-static struct extent *extent_new(struct client *client, struct node *node, uint64_t offset)
-{
-	struct extent *extent = mem_alloc(sizeof(*extent));
-	extent->client = client;
-	extent->node = node;
-	extent->number = ++client->extents_made;
-	extent->since_ns = env_now_ns(client->env);
-	extent->offset = extent->base = offset;
-	node->users++;
-	if (list_is_empty(&node->extents))
-		node->size_sent = node->size_bytes;
-	list_push_back(&node->extents, &extent->node_link);
-	list_push_back(&client->extents_by_age, &extent->age_link);
-	list_push_back(&client->extents_idle, &extent->queue_link);
-	map_insert(&client->extents, &extent->map_node, extent_hash(node->ino, chunk_of(offset)));
-	return extent;
-}
-
-static void set_stuck(struct extent *extent, bool stuck)
-{
-	extent->node->extents_stuck += (uint32_t)stuck - (uint32_t)extent->stuck;
-	extent->stuck = stuck;
-}
-
-static void extent_free(struct extent *extent)
-{
-	struct client *client = extent->client;
-	struct node *node = extent->node;
-	set_len(extent, extent->offset, 0);
-	set_stuck(extent, false);
-	node->extents_gone++;
-	memory_free(extent);
-	list_remove(&extent->node_link);
-	list_remove(&extent->age_link);
-	list_remove(&extent->queue_link);
-	map_remove(&client->extents, &extent->map_node);
-	mem_free(extent);
-	waitq_wake_all(&node->changed);
-	waitq_wake_all(&client->behind_room);
-	node_put(client, node);
-}
-
-/* Somebody waits for it: before those that are only old. */
-static void make_due(struct extent *extent, bool wanted)
-{
-	struct client *client = extent->client;
-	if (extent->sending || (extent->due && !wanted))
-		return;
-	list_remove(&extent->queue_link);
-	if (wanted)
-		list_push_front(&client->extents_due, &extent->queue_link);
-	else
-		list_push_back(&client->extents_due, &extent->queue_link);
-	set_stuck(extent, false);
-	extent->due = true;
-	waitq_wake_all(&client->flush_wanted);
-}
-
-static void lose(struct extent *extent, int rc)
-{
-	struct client *client = extent->client;
-	struct node *node = extent->node;
-	if (extent->lost)
-		return;
-	extent->lost = true;
-	node_set_error(node, rc);
-	client->counters.lost_bytes += extent->len;
-	log_line(client->conf.log, LOG_LEVEL_ERROR, "behind",
-		 "ino=%" PRIx64 " offset=%" PRIu64 " bytes=%" PRIu64 " err=%s did=\"lost: the next fsync or close tells\"", node->ino.v,
-		 extent->offset, extent->len, err_name(rc));
-}
-
-/* ---- memory ------------------------------------------------------------------------------------------------------ */
-
-/* Buffers are also what reads and new writes need: the last quarter is not kept from them. */
-static bool has_spare_buf(const struct client *client)
-{
-	return client->free_count > client->buf_count / 4;
-}
-
-/* Room for the file's [start, end), which has what is here now in it, or touches it. */
-static void make_room(struct extent *extent, uint64_t start, uint64_t end)
-{
-	struct client *client = extent->client;
-	if (extent->data != NULL && extent->base <= start && end <= extent->base + extent->capacity)
-		return;
-	struct extent old = *extent;
-	uint64_t chunk = chunk_of(start) * CHUNK_BYTES;
-	if (end - start > HEAP_BYTES_MAX && has_spare_buf(client)) {
-		extent->buf = client_buf_try_get(client);
-		extent->data = client_buf_ptr(extent->buf);
-		extent->base = chunk;
-		extent->capacity = CHUNK_BYTES;
-	} else {
-		uint64_t wanted = max_u64(round_up(end - start, PAGE_BYTES), old.len > 0 ? old.capacity * 2 : 0);
-		extent->buf = NULL;
-		extent->base = start;
-		extent->capacity = min_u64(wanted, chunk + CHUNK_BYTES - start);
-		extent->data = mem_realloc(NULL, extent->capacity); /* not zeroed */
-	}
-	if (old.len > 0)
-		memcpy(extent->data + (old.offset - extent->base), old.data + (old.offset - old.base), old.len);
-	memory_free(&old);
-}
-
-static void copy_in(struct extent *extent, uint64_t offset, const uint8_t *data, uint64_t len)
-{
-	memcpy(extent->data + (offset - extent->base), data, len);
-}
-
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
-
-static bool touches(const struct extent *extent, uint64_t start, uint64_t end)
-{
-	return extent->offset <= end && start <= end_of(extent);
-}
-
-static bool overlaps(const struct extent *extent, uint64_t start, uint64_t end)
-{
-	return extent->offset < end && start < end_of(extent);
-}
-
-static bool has_sending(struct client *client, const struct node *node, uint64_t start, uint64_t end)
-{
-	for (struct extent *at = NULL; (at = next_in_chunk(client, node, chunk_of(start), at)) != NULL;)
-		if (at->sending && overlaps(at, start, end))
-			return true;
-	return false;
-}
-
-/* The longest that touches the range and is not on its way, but for `except`. */
-static struct extent *longest_at(struct client *client, const struct node *node, uint64_t start, uint64_t end, const struct extent *except)
-{
-	struct extent *longest = NULL;
-	for (struct extent *at = NULL; (at = next_in_chunk(client, node, chunk_of(start), at)) != NULL;)
-		if (at != except && !at->sending && touches(at, start, end) && (longest == NULL || at->len > longest->len))
-			longest = at;
-	return longest;
-}
-
-static void move_before(struct list_node *link, struct list_node *at)
-{
-	list_remove(link);
-	list_insert_before(at, link);
-}
-
-/* Who waits for the other one waits for this one now. */
-static void take_place(struct extent *extent, struct extent *other)
-{
-	extent->number = other->number;
-	extent->since_ns = other->since_ns;
-	move_before(&extent->node_link, &other->node_link);
-	move_before(&extent->age_link, &other->age_link);
-	if (!extent->due && !other->due && !extent->stuck && !other->stuck)
-		move_before(&extent->queue_link, &other->queue_link);
-}
-
-/* The range between the two is about to be written. */
-static void swallow(struct extent *extent, struct extent *other)
-{
-	uint64_t start = min_u64(extent->offset, other->offset), end = max_u64(end_of(extent), end_of(other));
-	make_room(extent, start, end);
-	copy_in(extent, other->offset, other->data + (other->offset - other->base), other->len);
-	if (other->number < extent->number)
-		take_place(extent, other);
-	if (other->due)
-		make_due(extent, false);
-	extent_free(other);
-	set_len(extent, start, end - start);
-}
-
-/* A range within one chunk; nothing on its way overlaps it. Does not park. */
-static void put(struct client *client, struct node *node, uint64_t offset, struct client_buf *buf, const uint8_t *data, uint64_t len)
-{
-	uint64_t start = offset, end = offset + len;
-	struct extent *other, *extent = longest_at(client, node, start, end, NULL);
-	if (extent == NULL) {
-		extent = extent_new(client, node, start);
-		if (len >= RETAIN_BYTES_MIN && has_spare_buf(client)) {
-			buf->refs++;
-			extent->buf = buf;
-			extent->data = client->slab + (data - client->slab);
-			extent->capacity = len;
-			set_len(extent, start, len);
-		}
-	}
-	while ((other = longest_at(client, node, offset, offset + len, extent)) != NULL)
-		swallow(extent, other);
-	if (extent->len > 0) {
-		start = min_u64(extent->offset, start);
-		end = max_u64(end_of(extent), end);
-	}
-	make_room(extent, start, end);
-	set_len(extent, start, end - start);
-	if (extent->data + (offset - extent->base) != data)
-		copy_in(extent, offset, data, len);
-	extent->mtime_ns = session_mdt_now_ns(client);
-	if (extent->len == CHUNK_BYTES)
-		make_due(extent, false);
-}
 
 /* May what is written now wait? What the layout has no place for, or what a full disk may refuse, is tried at once. */
 static bool may_wait(const struct client *client, const struct client_op *op, const struct node *node, uint64_t offset, size_t len)
@@ -299,7 +29,7 @@ static bool may_wait(const struct client *client, const struct client_op *op, co
 		return false;
 	if (client->conf.dirty_bytes_max == CLIENT_WRITE_THROUGH || client->conf.dirty_file_bytes_max == CLIENT_WRITE_THROUGH)
 		return false;
-	if (len >= RETAIN_BYTES_MIN && !has_spare_buf(client))
+	if (len >= EXTENT_RETAIN_BYTES_MIN && !extent_has_spare_buf(client))
 		return false;
 	return node->layout != NULL && layout_map(node->layout, offset + len - 1, 1, &piece);
 }
@@ -324,15 +54,15 @@ int behind_write(struct client *client, struct client_op *op, struct node *node,
 	if (!waits)
 		return rc;
 	for (uint64_t at = offset, end = offset + len; at < end;) {
-		uint64_t part_end = min_u64(end, (chunk_of(at) + 1) * CHUNK_BYTES);
-		while (has_sending(client, node, at, part_end)) {
+		uint64_t part_end = min_u64(end, (extent_chunk(at) + 1) * EXTENT_CHUNK_BYTES);
+		while (extent_has_sending(client, node, at, part_end)) {
 			rc = session_wait(client, op, &node->changed);
 			if (rc < 0)
 				return rc;
 			if (node->lease.data_mode != LEASE_PW) /* it was lost */
 				return flush_range(client, op, node, offset, len);
 		}
-		put(client, node, at, buf, data + (at - offset), part_end - at);
+		extent_put(client, node, at, buf, data + (at - offset), part_end - at);
 		at = part_end;
 	}
 	client->counters.behind_bytes += len;
@@ -367,8 +97,8 @@ int behind_reserve(struct client *client, struct client_op *op, struct node *nod
 
 static const struct extent *covering(struct client *client, const struct node *node, uint64_t start, uint64_t end)
 {
-	for (struct extent *at = NULL; (at = next_in_chunk(client, node, chunk_of(start), at)) != NULL;)
-		if (at->offset <= start && end <= end_of(at))
+	for (struct extent *at = NULL; (at = extent_next(client, node, extent_chunk(start), at)) != NULL;)
+		if (at->offset <= start && end <= extent_end(at))
 			return at;
 	return NULL;
 }
@@ -379,7 +109,7 @@ static bool read_here(struct client *client, const struct node *node, uint64_t o
 	bool copies = false;
 	do {
 		for (uint64_t at = offset, end = offset + len; at < end;) {
-			uint64_t part_end = min_u64(end, (chunk_of(at) + 1) * CHUNK_BYTES);
+			uint64_t part_end = min_u64(end, (extent_chunk(at) + 1) * EXTENT_CHUNK_BYTES);
 			const struct extent *extent = covering(client, node, at, part_end);
 			if (extent == NULL)
 				return false;
@@ -394,18 +124,18 @@ static bool read_here(struct client *client, const struct node *node, uint64_t o
 
 static bool has_some(struct client *client, const struct node *node, uint64_t offset, size_t len)
 {
-	for (uint64_t at = offset, end = offset + len; at < end && behind_has(node); at = (chunk_of(at) + 1) * CHUNK_BYTES)
-		for (struct extent *extent = NULL; (extent = next_in_chunk(client, node, chunk_of(at), extent)) != NULL;)
-			if (overlaps(extent, at, end))
+	for (uint64_t at = offset, end = offset + len; at < end && behind_has(node); at = (extent_chunk(at) + 1) * EXTENT_CHUNK_BYTES)
+		for (struct extent *extent = NULL; (extent = extent_next(client, node, extent_chunk(at), extent)) != NULL;)
+			if (extent_overlaps(extent, at, end))
 				return true;
 	return false;
 }
 
 static void lay_over(struct client *client, const struct node *node, uint64_t offset, uint8_t *data, size_t len)
 {
-	for (uint64_t at = offset, end = offset + len; at < end && behind_has(node); at = (chunk_of(at) + 1) * CHUNK_BYTES) {
-		for (struct extent *extent = NULL; (extent = next_in_chunk(client, node, chunk_of(at), extent)) != NULL;) {
-			uint64_t from = max_u64(offset, extent->offset), until = min_u64(end, end_of(extent));
+	for (uint64_t at = offset, end = offset + len; at < end && behind_has(node); at = (extent_chunk(at) + 1) * EXTENT_CHUNK_BYTES) {
+		for (struct extent *extent = NULL; (extent = extent_next(client, node, extent_chunk(at), extent)) != NULL;) {
+			uint64_t from = max_u64(offset, extent->offset), until = min_u64(end, extent_end(extent));
 			if (from < until)
 				memcpy(data + (from - offset), extent->data + (from - extent->base), until - from);
 		}
@@ -485,7 +215,7 @@ static void unshare(struct extent *extent)
 	if (extent->buf == NULL || extent->buf->refs == 1)
 		return;
 	uint8_t *own = mem_dup(extent->data + (extent->offset - extent->base), extent->len);
-	memory_free(extent);
+	extent_memory_free(extent);
 	extent->data = own;
 	extent->base = extent->offset;
 	extent->capacity = extent->len;
@@ -503,7 +233,7 @@ static void get_stuck(struct extent *extent, int rc)
 	client->behind_from_ns = env_now_ns(client->env) + FULL_PAUSE_NS;
 	unshare(extent);
 	extent->sending = extent->due = false;
-	set_stuck(extent, true);
+	extent_set_stuck(extent, true);
 	list_push_back(&client->extents_stuck, &extent->queue_link);
 	node_set_error(node, rc);
 	waitq_wake_all(&node->changed);
@@ -522,8 +252,8 @@ static void flush_task(void *arg)
 	} else {
 		/* ENOENT: its file is gone, nobody misses it. */
 		if (rc < 0 && rc != -ENOENT && rc != -ESTALE && rc != -ERR_aborted)
-			lose(extent, rc == -ERR_evicted ? -EIO : rc);
-		behind_passed(extent->node, end_of(extent));
+			extent_lose(extent, rc == -ERR_evicted ? -EIO : rc);
+		behind_passed(extent->node, extent_end(extent));
 		extent_free(extent);
 	}
 	waitq_wake_all(&client->flush_wanted);
@@ -534,7 +264,7 @@ static void flush_start(struct client *client, struct extent *extent)
 {
 	list_remove(&extent->queue_link);
 	if (extent->node->flush_held) {
-		set_stuck(extent, true);
+		extent_set_stuck(extent, true);
 		extent->due = false;
 		list_push_back(&client->extents_stuck, &extent->queue_link);
 		return;
@@ -556,7 +286,7 @@ static void retry_stuck(struct client *client)
 	list_for_each_safe(at, tmp, &client->extents_stuck) {
 		struct extent *extent = CONTAINER_OF(at, struct extent, queue_link);
 		if (!extent->node->flush_held)
-			make_due(extent, false);
+			extent_make_due(extent, false);
 	}
 }
 
@@ -585,10 +315,10 @@ void behind_flusher_task(void *arg)
 static bool make_due_in_chunk(struct client *client, const struct node *node, uint64_t start, uint64_t end, uint64_t last, bool first)
 {
 	bool some = false;
-	for (struct extent *at = NULL; (at = next_in_chunk(client, node, chunk_of(start), at)) != NULL;) {
-		if (at->number > last || !overlaps(at, start, end) || (at->stuck && !first))
+	for (struct extent *at = NULL; (at = extent_next(client, node, extent_chunk(start), at)) != NULL;) {
+		if (at->number > last || !extent_overlaps(at, start, end) || (at->stuck && !first))
 			continue;
-		make_due(at, true);
+		extent_make_due(at, true);
 		some = true;
 	}
 	return some;
@@ -601,7 +331,7 @@ static int flush_range(struct client *client, struct client_op *op, struct node 
 	for (bool first = true;; first = false) {
 		bool waits = false;
 		for (uint64_t at = offset, end = offset + len; at < end && behind_has(node);) {
-			uint64_t part_end = min_u64(end, (chunk_of(at) + 1) * CHUNK_BYTES);
+			uint64_t part_end = min_u64(end, (extent_chunk(at) + 1) * EXTENT_CHUNK_BYTES);
 			waits |= make_due_in_chunk(client, node, at, part_end, last, first);
 			at = part_end;
 		}
@@ -617,7 +347,7 @@ static void all_due(struct node *node, uint64_t last)
 		struct extent *extent = CONTAINER_OF(at, struct extent, node_link);
 		if (extent->number > last)
 			return;
-		make_due(extent, false);
+		extent_make_due(extent, false);
 	}
 }
 
@@ -656,7 +386,7 @@ static void lose_stuck(struct node *node)
 		struct extent *extent = CONTAINER_OF(at, struct extent, node_link);
 		if (!extent->stuck)
 			continue;
-		lose(extent, -ENOSPC);
+		extent_lose(extent, -ENOSPC);
 		extent_free(extent);
 	}
 }
@@ -705,7 +435,7 @@ int behind_save_all(struct client *client, struct client_op *op)
 {
 	uint64_t last = client->extents_made, lost = client->counters.lost_bytes;
 	list_for_each_safe(at, tmp, &client->extents_by_age)
-		make_due(CONTAINER_OF(at, struct extent, age_link), false);
+		extent_make_due(CONTAINER_OF(at, struct extent, age_link), false);
 	while (some_under_way(client, last)) {
 		int rc = session_wait(client, op, &client->behind_room);
 		if (rc < 0)
@@ -734,8 +464,8 @@ void behind_truncated(struct node *node)
 		struct extent *extent = CONTAINER_OF(at, struct extent, node_link);
 		if (extent->offset >= node->size_bytes)
 			extent_free(extent);
-		else if (end_of(extent) > node->size_bytes)
-			set_len(extent, extent->offset, node->size_bytes - extent->offset);
+		else if (extent_end(extent) > node->size_bytes)
+			extent_set_len(extent, extent->offset, node->size_bytes - extent->offset);
 	}
 	node->size_sent = min_u64(node->size_sent, node->size_bytes);
 }
@@ -772,7 +502,7 @@ void behind_free_all(struct client *client)
 	struct list_node *link;
 	while ((link = list_pop_front(&client->extents_by_age)) != NULL) {
 		struct extent *extent = CONTAINER_OF(link, struct extent, age_link);
-		memory_free(extent);
+		extent_memory_free(extent);
 		mem_free(extent);
 	}
 	map_fini(&client->extents);
