@@ -160,7 +160,7 @@ int key_parse(struct blob key, struct key_parts *ret_parts)
 
 void key_to_text(struct blob key, char ret_text[KEY_TEXT_BYTES])
 {
-	struct key_parts parts;
+	struct key_parts parts = {0};
 	if (key_parse(key, &parts) < 0) {
 		(void)snprintf(ret_text, KEY_TEXT_BYTES, "(a key of %zu bytes that is none of ours)", key.len);
 	} else if (parts.shard == SHARD_STATE) {
