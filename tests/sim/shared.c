@@ -306,6 +306,14 @@ static bool ignore(void *ctx, const struct kernel_dirent *dirent)
 	return true;
 }
 
+/* afresh: so that it brings what the kernel does not have. */
+static int list_all(struct kernel *kernel, bool afresh)
+{
+	if (afresh)
+		kernel_shrink(kernel);
+	return kernel_readdir(kernel, dir_path, ignore, NULL);
+}
+
 /* Set by one after the other, by either name; looked at by all at any time, also after a listing that may have brought it. */
 static void step_mode(struct shared *shared, struct kernel *kernel, struct rng *rng, struct shared_op *op)
 {
@@ -320,9 +328,7 @@ static void step_mode(struct shared *shared, struct kernel *kernel, struct rng *
 		shared->mode_busy = op->sets_mode = false;
 		shared->modes_done = shared->modes_begun;
 	} else if (what < 3) {
-		if (what == 1)
-			kernel_shrink(kernel); /* so that the listing brings what the kernel does not have */
-		rc = kernel_readdir(kernel, dir_path, ignore, NULL);
+		rc = list_all(kernel, what == 1);
 	}
 	uint64_t since = shared->modes_done;
 	if (rc == 0)
@@ -355,9 +361,7 @@ static void step_turn(struct shared *shared, struct kernel *kernel, struct rng *
 		shared->turn_busy = op->sets_turn = false;
 		shared->turns_done = shared->turns_begun;
 	} else if (what < 3) {
-		if (what == 1)
-			kernel_shrink(kernel); /* so that the listing brings what the kernel does not have */
-		rc = kernel_readdir(kernel, dir_path, ignore, NULL);
+		rc = list_all(kernel, what == 1);
 	}
 	uint64_t since = shared->turns_done;
 	if (rc == 0)
