@@ -485,6 +485,7 @@ void attr_truncate_end(struct client *client, struct node *node, const struct at
 		node->blocks = attr->blocks;
 		node->blocks_asked = false;
 		node->mtime_ns = attr->mtime_ns;
+		node->kernel_size_known = false;
 		behind_truncated(node);
 		ahead_drop_all(node);
 		small_truncated(client, node);

@@ -57,6 +57,7 @@ struct op_wait;
 struct client_op {
 	uint32_t uid, gid;
 	uint32_t umask; /* for what makes inodes */
+	uint64_t arrived_ns; /* when the question came, by the loop's clock */
 	uint32_t thread; /* who asks, by a number that nobody else has meanwhile; 0: not known */
 	/* Supplementary groups, fetched only when an answer depends on them: little-endian u32s; returns how many (GROUPS_MAX at most). NULL: none. */
 	uint32_t (*groups)(struct client_op *op, uint8_t ret_le32[GROUPS_MAX * 4]);
@@ -115,6 +116,16 @@ void client_buf_on_free(struct client *client, void (*fn)(void *ctx), void *ctx)
 int client_lookup(struct client *client, struct client_op *op, struct ino parent, struct str name, struct client_entry *ret_entry);
 void client_forget(struct client *client, struct ino ino, uint64_t lookups); /* does not park */
 int client_getattr(struct client *client, struct client_op *op, struct ino ino, struct client_entry *ret_entry);
+/* The same for a question that kcache.view_ask has raised: by what is known, nobody is asked. ENOENT. Does not park. */
+bool client_asks_itself(const struct client *client, const struct client_op *op); /* is it such a question? */
+int client_getattr_known(struct client *client, struct ino ino, struct client_entry *ret_entry);
+/* The kernel has sent something that may change the size of a file; it is answered. Neither parks. */
+void client_size_change_begin(struct client *client, struct ino ino);
+void client_size_change_end(struct client *client, struct ino ino);
+/* Attributes of a file are being answered to the kernel. Does not park. */
+void client_size_told(struct client *client, const struct client_op *op, const struct attr *attr);
+/* Before client_size_told, for an answer after which a read goes on: waits until the kernel has that size, if it might ignore the answer. Parks. */
+void client_size_settle(struct client *client, struct client_op *op, const struct attr *attr);
 struct client_setattr {
 	uint32_t valid; /* enum setattr_valid */
 	uint32_t mode, uid, gid;
@@ -240,6 +251,7 @@ struct client_counters {
 	uint64_t grants_void;         /* answers whose grant had been recalled before they came */
 	uint64_t page_invalidations, page_invalidations_again; /* of ranges; again: a read had come in between */
 	uint64_t reads_held;          /* until a lease was given back: their range was done */
+	uint64_t sizes_settled, sizes_given_up; /* the kernel was made to take in a size; it did not in time */
 	uint64_t epochs, timeouts_run_down; /* how entries were taken from the kernel */
 	uint64_t attrs_on_their_way; /* looked again for an inode that the kernel was about to know, or to say that it has forgotten */
 	uint64_t leases_returned;     /* unused ones */

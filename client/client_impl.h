@@ -107,6 +107,12 @@ struct node {
 	uint8_t giving_keep;        /* what of it may be kept */
 	struct client *giving_client; /* whose node it is, for the task that gives */
 	bool pages;                 /* the kernel may have pages of it */
+	uint64_t kernel_size;       /* what the kernel takes for its size (kernel_size.c) */
+	bool kernel_size_known;     /* else it may be another */
+	uint64_t kernel_grown;      /* up to where writes have come that the kernel does not count yet */
+	uint64_t recalled_ns;       /* when others last asked for it */
+	uint32_t kernel_changing;   /* what makes the kernel ignore attributes is under way: invalidations, writes */
+	uint64_t kernel_changed_ns; /* when something like that last ended */
 	struct list fills;          /* client_op.fill_link: reads into the kernel's pages without an answer, in the order in which they came */
 	uint64_t fills_begun;       /* counts them */
 	uint32_t reads_filling;     /* of these, those that do not wait for a lease any more */
@@ -220,6 +226,7 @@ struct client {
 	uint64_t lease_calls_begun;
 	struct lease_row *returns;  /* leases to be given back */
 	size_t return_count, return_capacity;
+	bool no_views;              /* the kernel does not let us see what it has */
 	bool no_epochs;             /* this kernel cannot be told to ask for all entries anew */
 	size_t name_count;          /* in all directories' caches */
 	struct list small_nodes;    /* node.small_link, the longest here first */
@@ -270,6 +277,15 @@ struct client {
 	void (*on_stats)(void *ctx, struct json_out *json);
 	void *on_stats_ctx;
 };
+
+/* ---- kernel_size.c ---------------------------------------------------------------------------------------------- */
+/* Around whatever makes the kernel ignore answers about the inode that it asked for before. */
+void kernel_size_change_begin(struct node *node);
+void kernel_size_change_end(struct client *client, struct node *node);
+/* A write of this mount has come that far; the kernel counts it when it has the answer. */
+void kernel_size_grown(struct node *node, uint64_t end);
+/* Before a READ into pages is answered that ends early, at `end`. Parks. */
+void kernel_size_settle_read(struct client *client, struct client_op *op, struct node *node, uint64_t end);
 
 /* ---- session.c: targets, the map, and the one retry loop ------------------------------------------------------- */
 struct call {

@@ -163,6 +163,7 @@ int64_t client_copy(struct client *client, struct client_op *op, struct client_f
 		if (rc == 0)
 			rc = hole > 0 ? copy_hole(&copy, hole) : copy_data(&copy, data_len(&copy));
 	} while (rc > 0 && copy.len > 0);
+	kernel_size_grown(to->node, copy.done > 0 ? to_at + copy.done : 0);
 	if (copy.done > 0)
 		atime_copied(client, op, from->node, atime_ns);
 	return copy.done > 0 ? (int64_t)copy.done : rc;

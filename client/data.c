@@ -349,6 +349,8 @@ int64_t client_read(struct client *client, struct client_op *op, struct client_f
 			atime_read(client, op, file->node);
 		lease_data_leave(client, op, file->node, need);
 	} while (done >= 0 && transfer.overtaken && !op->fills_pages);
+	if (op->fills_pages && done >= 0 && (size_t)done < transfer.len)
+		kernel_size_settle_read(client, op, file->node, offset + (uint64_t)done);
 	return done;
 }
 
@@ -502,5 +504,7 @@ int64_t client_write(struct client *client, struct client_op *op, struct client_
 		transfer.offset = offset;
 		rc = write_once(client, op, file, &transfer, len);
 	} while (rc == -ERR_not_ready);
+	if (rc >= 0 && !op->from_pages)
+		kernel_size_grown(file->node, offset + len); /* also of an append: the kernel takes it to be where it asked for it */
 	return rc < 0 ? rc : (int64_t)len;
 }

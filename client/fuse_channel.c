@@ -237,6 +237,8 @@ static void answer(struct fuse_request *req, int rc)
 static void request_free(struct fuse_request *req)
 {
 	map_remove(&req->channel->requests, &req->node);
+	if (req->sizes.v != 0)
+		client_size_change_end(req->channel->conf.client, req->sizes);
 	for (size_t i = 0; i < FUSE_REQUEST_FILES_MAX && req->using[i] != NULL; i++) {
 		req->using[i]->users--;
 		file_settle(req->channel, req->using[i]);
@@ -326,7 +328,7 @@ static bool look_after(struct fuse_request *req, uint64_t now_ns)
 	struct client_op *op = &req->op;
 	/* Who waits for a lock waits for its holder, not for a server. */
 	uint64_t soft_ns = req->header.opcode == FUSE_SETLKW ? 0 : req->channel->conf.soft_ns;
-	if (soft_ns != 0 && !op->expired && now_ns - req->arrived_ns >= soft_ns)
+	if (soft_ns != 0 && !op->expired && now_ns - op->arrived_ns >= soft_ns)
 		client_op_expire(op);
 	/* The kernel tells of the first signal only: of SIGKILL after another one nobody tells, nor of an exit that closes files. */
 	bool closes = req->header.opcode == FUSE_FLUSH;
@@ -467,6 +469,32 @@ static bool take_without_task(struct fuse_channel *channel, const struct fuse_in
 
 /* ---- reading ---------------------------------------------------------------------------------------------------- */
 
+/* Of what may change the size of a file, which the kernel waits for with FUSE_I_SIZE_UNSTABLE: the file; else none. */
+static struct ino sized_by(const struct fuse_in_header *header, const uint8_t *body)
+{
+	bool changes = false;
+	switch (header->opcode) {
+	case FUSE_WRITE:
+		changes = (((const struct fuse_write_in *)(const void *)body)->write_flags & FUSE_WRITE_CACHE) == 0;
+		break;
+	case FUSE_SETATTR:
+		changes = (((const struct fuse_setattr_in *)(const void *)body)->valid & FATTR_SIZE) != 0;
+		break;
+	case FUSE_OPEN:
+		changes = (((const struct fuse_open_in *)(const void *)body)->flags & O_TRUNC) != 0;
+		break;
+	case FUSE_FALLOCATE:
+		changes = true;
+		break;
+	case FUSE_COPY_FILE_RANGE:
+	case FUSE_COPY_FILE_RANGE_WIDE:
+		return (struct ino){((const struct fuse_copy_file_range_in *)(const void *)body)->nodeid_out};
+	default:
+		break;
+	}
+	return changes ? (struct ino){header->nodeid} : INO_NONE;
+}
+
 /* One request, read to channel->read_buf. */
 static void take_request(struct fuse_channel *channel, const uint8_t *message, size_t len)
 {
@@ -485,7 +513,7 @@ static void take_request(struct fuse_channel *channel, const uint8_t *message, s
 	struct fuse_request *req = mem_alloc(sizeof(*req));
 	*req = (struct fuse_request){.channel = channel, .row = row, .header = header, .body_len = body_len};
 	req->op = (struct client_op){.uid = header.uid, .gid = header.gid, .thread = header.pid, .groups = op_groups};
-	req->arrived_ns = loop_now_ns(channel->conf.loop);
+	req->op.arrived_ns = loop_now_ns(channel->conf.loop);
 	list_node_init(&req->wait_link);
 	arena_init(&req->arena);
 	if (header.opcode == FUSE_WRITE && body_len > sizeof(struct fuse_write_in) + FUSE_WRITE_COPY_MAX) {
@@ -496,6 +524,9 @@ static void take_request(struct fuse_channel *channel, const uint8_t *message, s
 		req->body = req->copy;
 	}
 	map_insert(&channel->requests, &req->node, map_hash_u64(header.unique));
+	req->sizes = sized_by(&header, body);
+	if (req->sizes.v != 0)
+		client_size_change_begin(channel->conf.client, req->sizes);
 	if (may_wait_long(header.opcode)) {
 		(void)task_spawn(channel->conf.loop, row->name, run_request, req); /* never fails; it ends itself */
 		return;

@@ -74,7 +74,7 @@ struct fuse_request {
 	struct fuse_channel *channel;
 	const struct fuse_op *row;
 	struct client_op op;
-	uint64_t arrived_ns;
+	struct ino sizes;           /* the file whose size it may change, until it is answered; INO_NONE: none */
 	uint64_t called_off_ns;     /* when it was found to be; 0: it is not */
 	bool answered;              /* early: what comes of it is undone */
 	struct fuse_file *using[FUSE_REQUEST_FILES_MAX]; /* it is one of their users, until it ends; NULL: none */

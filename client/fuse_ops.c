@@ -65,6 +65,7 @@ void fuse_fill_entry(const struct client_entry *entry, struct fuse_entry_out *ou
 static void answer_attr(struct fuse_request *req, const struct client_entry *entry)
 {
 	struct fuse_attr_out *out = fuse_answer(req, sizeof(*out));
+	client_size_told(req->channel->conf.client, &req->op, &entry->attr);
 	split_ns(entry->attr_ttl_ns, &out->attr_valid, &out->attr_valid_nsec);
 	fill_attr(&entry->attr, &out->attr);
 }
@@ -75,14 +76,24 @@ static int answer_entry(struct fuse_request *req, int rc, const struct client_en
 	if (rc < 0)
 		return rc;
 	req->entered = entry->attr.ino;
+	client_size_told(req->channel->conf.client, &req->op, &entry->attr);
 	fuse_fill_entry(entry, fuse_answer(req, sizeof(struct fuse_entry_out)));
 	return 0;
 }
 
 static int run_getattr(struct fuse_request *req)
 {
+	const struct fuse_getattr_in *in = fuse_take(req, sizeof(*in));
+	struct client *client = req->channel->conf.client;
 	struct client_entry entry;
-	int rc = client_getattr(req->channel->conf.client, &req->op, fuse_node(req), &entry);
+	int rc;
+	if (client_asks_itself(client, &req->op)) {
+		rc = client_getattr_known(client, fuse_node(req), &entry);
+	} else {
+		rc = client_getattr(client, &req->op, fuse_node(req), &entry);
+		if (rc == 0 && (in->getattr_flags & FUSE_GETATTR_FH) != 0) /* of a read, which has no use for the answer but the size in it */
+			client_size_settle(client, &req->op, &entry.attr);
+	}
 	if (rc == 0)
 		answer_attr(req, &entry);
 	return rc;
@@ -105,6 +116,7 @@ static int run_statx(struct fuse_request *req)
 	if (rc < 0)
 		return rc;
 	const struct attr *attr = &entry.attr;
+	client_size_told(req->channel->conf.client, &req->op, attr);
 	struct fuse_statx_answer *out = fuse_answer(req, sizeof(*out));
 	*out = (struct fuse_statx_answer){
 		.mask = STATX_BASIC_STATS | STATX_BTIME,
@@ -381,7 +393,7 @@ static int run_removexattr(struct fuse_request *req)
  * the MDT has answered is durable), ACCESS (the kernel checks), POLL, IOCTL, BMAP. */
 static const struct fuse_op ops[] = {
 	{"lookup", FUSE_LOOKUP, 1, run_lookup},
-	{"getattr", FUSE_GETATTR, 0, run_getattr},
+	{"getattr", FUSE_GETATTR, sizeof(struct fuse_getattr_in), run_getattr},
 	{"statx", FUSE_OPCODE_STATX, sizeof(struct fuse_statx_request), run_statx},
 	{"setattr", FUSE_SETATTR, sizeof(struct fuse_setattr_in), run_setattr},
 	{"readlink", FUSE_READLINK, 0, run_readlink},

@@ -84,6 +84,7 @@ static void answer_created(struct fuse_request *req, const struct client_entry *
 		struct fuse_open_out open;
 	} *out = fuse_answer(req, sizeof(*out));
 	req->entered = entry->attr.ino;
+	client_size_told(req->channel->conf.client, &req->op, &entry->attr);
 	fuse_fill_entry(entry, &out->entry);
 	fill_open(req, file, flags, &out->open);
 	if (!has_set_id_bits(entry->attr.mode)) { /* spares the first write the question */
@@ -240,6 +241,7 @@ int fuse_run_fsync(struct fuse_request *req)
 /* ---- directories ------------------------------------------------------------------------------------------------ */
 
 struct dir_answer {
+	struct fuse_request *req;
 	uint8_t *at;
 	size_t used, size; /* bytes */
 	bool plus, refused;
@@ -267,8 +269,10 @@ static bool add_dirent(void *ctx, const struct client_dirent *dirent)
 	uint8_t *at = answer->at + answer->used; /* zeroed: padding, and the entry of "." and ".." */
 	if (answer->plus) {
 		struct fuse_direntplus *out = (void *)at;
-		if (dirent->has_entry)
+		if (dirent->has_entry) {
+			client_size_told(answer->req->channel->conf.client, &answer->req->op, &dirent->entry.attr);
 			fuse_fill_entry(&dirent->entry, &out->entry_out);
+		}
 		fill_dirent(dirent, &out->dirent);
 	} else {
 		fill_dirent(dirent, (void *)at);
@@ -282,7 +286,7 @@ static int read_dir(struct fuse_request *req, bool plus)
 	const struct fuse_read_in *in = fuse_take(req, sizeof(*in));
 	size_t size = min_u64(in->size, CLIENT_BUF_BYTES);
 	req->op.leaves_atime = (in->flags & O_NOATIME) != 0;
-	struct dir_answer answer = {.at = arena_alloc(&req->arena, size), .size = size, .plus = plus};
+	struct dir_answer answer = {.req = req, .at = arena_alloc(&req->arena, size), .size = size, .plus = plus};
 	int rc = client_readdir(req->channel->conf.client, &req->op, fuse_node(req), in->offset, plus, (uint32_t)size, add_dirent, &answer);
 	req->out = answer.at;
 	req->out_len = answer.used;

@@ -262,10 +262,14 @@ static void purge_task(void *arg)
 	if (kcache->ops->inval_epoch(kcache) == -ENOSYS)
 		client->counters.timeouts_run_down++; /* the last one given out is over within a second */
 	for (size_t i = 0; i < purge->count && !client->ended; i++) {
+		struct node *node = node_get(client, purge->items[i].ino);
+		kernel_size_change_begin(node);
 		if (purge->items[i].pages)
 			(void)kcache->ops->inval_inode(kcache, purge->items[i].ino.v, 0, 0); /* unknown to the kernel: nothing to drop */
 		else
 			(void)kcache->ops->inval_attr(kcache, purge->items[i].ino.v);
+		kernel_size_change_end(client, node);
+		node_put(client, node);
 	}
 	mem_free(purge);
 	session_task_done(client);

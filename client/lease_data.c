@@ -234,8 +234,11 @@ void lease_data_leave(struct client *client, struct client_op *op, struct node *
 void lease_drop_own_pages(struct client *client, struct node *node, uint64_t offset, uint64_t len)
 {
 	struct kcache *kcache = client->env->kcache;
-	if (kcache != NULL && node->pages)
-		(void)kcache->ops->inval_inode(kcache, node->ino.v, offset, len); /* unknown to the kernel: there are none */
+	if (kcache == NULL || !node->pages)
+		return;
+	kernel_size_change_begin(node);
+	(void)kcache->ops->inval_inode(kcache, node->ino.v, offset, len); /* unknown to the kernel: there are none */
+	kernel_size_change_end(client, node);
 }
 
 /* ---- the settler -------------------------------------------------------------------------------------------------- */

@@ -86,7 +86,9 @@ static void drop_pages(struct client *client, struct node *node)
 		uint64_t filled = node->reads_filled;
 		client->counters.page_invalidations++;
 		client->counters.page_invalidations_again += again;
+		kernel_size_change_begin(node);
 		(void)kcache->ops->inval_inode(kcache, node->ino.v, 0, 0); /* ENOENT: the kernel does not know it, and has no pages of it */
+		kernel_size_change_end(client, node);
 		if (node->reads_filled == filled && node->reads_filling == 0)
 			break;
 	}
@@ -191,11 +193,13 @@ static void drop_attr(struct client *client, struct node *node)
 {
 	struct kcache *kcache = client->env->kcache;
 	uint64_t deadline_ns = env_now_ns(client->env) + LATE_WAIT_NS;
+	kernel_size_change_begin(node);
 	while (kcache->ops->inval_attr(kcache, node->ino.v) == -ENOENT && node->lookups > 0 && env_now_ns(client->env) < deadline_ns &&
 	       !client->ended) {
 		client->counters.attrs_on_their_way++;
 		session_nap(client, LATE_LOOK_NS);
 	}
+	kernel_size_change_end(client, node);
 }
 
 static void wait_for_plus(struct client *client, struct node *node)
@@ -313,6 +317,7 @@ int lease_serve_recall(struct client *client, struct arena *arena, const struct 
 		return 0;
 	}
 	rep->known = 1;
+	node->recalled_ns = env_now_ns(client->env);
 	if (req->number < node->lease.number)
 		return 0; /* a copy of an old one: what it asked for was given back long ago */
 	if (req->attr && req->has_data == DATA_PLACE_UNKNOWN && lease_fills_need_data(node)) {

@@ -362,7 +362,7 @@ static int mount_session(struct mount *mount)
 	int flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return complain(mount, "the mount cannot be read", err_text(-errno));
-	mount->env.kcache = kcache_fuse_new(mount->env.loop, fd);
+	mount->env.kcache = kcache_fuse_new(mount->env.loop, fd, mount->mountpoint);
 	mount->channel = fuse_channel_new(
 		&(struct fuse_channel_conf){.fd = fd, .client = mount->client, .loop = mount->env.loop, .log = &mount->log,
 					    .soft_ns = conf->soft ? conf->timeo * (NS_PER_S / 10) : 0});

@@ -231,6 +231,8 @@ int client_fallocate(struct client *client, struct client_op *op, struct client_
 	ahead_drop_all(node);
 	if (rc == 0 && file->lost)
 		rc = fail(EIO); /* evicted meanwhile */
+	if (rc == 0 && reach.extends)
+		kernel_size_grown(node, reach.end);
 	if (rc == 0) {
 		node_written(client, node, reach.extends ? reach.end : 0, 0);
 		attr_learn_blocks(client, op, node);

@@ -292,6 +292,8 @@ static int get_stats(struct client *client, struct arena *arena, struct blob *re
 	json_u64(&json, "open", counters->open_hits);
 	json_end(&json);
 	json_u64(&json, "recalls", counters->recalls);
+	json_u64(&json, "sizes_settled", counters->sizes_settled); /* the kernel was made to take in how long a file is */
+	json_u64(&json, "sizes_given_up", counters->sizes_given_up);
 	json_u64(&json, "recalls_waited", counters->timeouts_run_down); /* for the kernel, which nothing else makes forget a name */
 	json_u64(&json, "nodes", client_node_count(client));
 	json_object_begin(&json, "behind");

@@ -197,6 +197,7 @@ struct kv {
  * The kernel's caches above the mount. Its calls park: the kernel may hold locks for as long as a request of its own is with us, so
  * they never run on the loop's thread, and a task that must answer such a request never waits for one. */
 struct kcache;
+struct kcache_view;
 struct kcache_ops {
 	/* Drop cached pages of [offset, offset+len) (len 0: to the end) and attributes. ENOENT: not known to the kernel. */
 	int (*inval_inode)(struct kcache *kcache, uint64_t ino, uint64_t offset, uint64_t len);
@@ -205,6 +206,16 @@ struct kcache_ops {
 	int (*inval_entry)(struct kcache *kcache, uint64_t parent, struct str name);
 	/* Every entry that was cached until now is asked for anew: waits for no lock. ENOSYS: this kernel cannot. */
 	int (*inval_epoch)(struct kcache *kcache);
+	/* A look at what the kernel has of an inode. Opening parks, and asks us for no more than the root directory. ENOENT: not known to the kernel; EPERM: this
+	 * process may not look. */
+	int (*view_open)(struct kcache *kcache, uint64_t ino, struct kcache_view **ret_view);
+	uint64_t (*view_size)(struct kcache_view *view); /* of the file; does not park, asks nobody */
+	/* The kernel asks us for attributes anew, in the background, unless it does so already. It may ignore the answer, and may take long over it: while
+	 * pages are locked that it wants to drop. */
+	void (*view_ask)(struct kcache_view *view);
+	void (*view_close)(struct kcache_view *view);
+	/* Does a question come from there? `thread`: who asks, as the kernel says. */
+	bool (*view_asks)(const struct kcache *kcache, uint32_t thread);
 	void (*fini)(struct kcache *kcache);
 };
 struct kcache {

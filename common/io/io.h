@@ -57,6 +57,8 @@ struct threads;
 struct threads *threads_new(struct loop *loop, const char *name, unsigned count);
 /* Waits for what runs. No task may be parked in threads_call. NULL is fine. */
 void threads_free(struct threads *threads);
+/* Is it one of them? id: as the kernel counts threads. */
+bool threads_have(struct threads *threads, uint32_t id);
 /* Parks. Runs fn(arg) on one of the threads; order of arrival. fn touches nothing that belongs to a loop. */
 void threads_call(struct threads *threads, void (*fn)(void *arg), void *arg);
 
@@ -96,7 +98,8 @@ struct kv_rocks_opts {
 int kv_rocks_new(struct loop *loop, const struct kv_rocks_opts *opts, struct kv **ret_kv,
 		 char error_text[IO_ERROR_TEXT_BYTES]);
 
-/* The kcache seam: notifications written to the /dev/fuse descriptor `fuse_fd` (borrowed, stays the caller's) by threads. */
-struct kcache *kcache_fuse_new(struct loop *loop, int fuse_fd);
+/* The kcache seam: notifications written to the /dev/fuse descriptor `fuse_fd` (borrowed, stays the caller's) by threads. mountpoint: absolute, for views,
+ * which need CAP_DAC_READ_SEARCH; NULL: there are none. */
+struct kcache *kcache_fuse_new(struct loop *loop, int fuse_fd, const char *mountpoint);
 
 #endif

@@ -5,16 +5,23 @@
 #include "common/core/task.h"
 #include "common/io/io.h"
 
+#include <fcntl.h>
 #include <linux/fuse.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
-enum { THREAD_COUNT = 8, NOTIFY_NAME_BYTES_MAX = 1024 };
+enum { THREAD_COUNT = 8, ASKER_COUNT = 4, NOTIFY_NAME_BYTES_MAX = 1024 };
 enum { NOTIFY_INC_EPOCH = 8 }; /* FUSE_NOTIFY_INC_EPOCH: Linux 6.16; older headers lack it, older kernels answer EINVAL */
 
 struct kcache_fuse {
 	struct kcache kcache;
 	struct threads *threads;
 	int fd;
+	/* views */
+	char *mountpoint;       /* owned; NULL: there are none */
+	struct threads *askers; /* their own: the others may wait for pages that wait for an answer to a question of these */
 };
 
 struct notify_job {
@@ -85,21 +92,121 @@ static int fuse_inval_entry(struct kcache *kcache, uint64_t parent, struct str n
 		      sizeof(job.body.entry), name.len + 1);
 }
 
+/* ---- views ------------------------------------------------------------------------------------------------------ */
+
+struct kcache_view {
+	struct kcache_fuse *kcache;
+	uint64_t ino;
+	int fd, rc;
+	bool asking, closed; /* a task asks: it frees a view that is closed */
+};
+
+/* A descriptor that only names the inode. That of the root directory, which the kernel wants for it, is closed at once: it would keep the mount busy. */
+static void run_open(void *arg)
+{
+	enum { FILEID_INO64_GEN = 0x81 }; /* linux/exportfs.h */
+	struct kcache_view *view = arg;
+	union {
+		struct file_handle head;
+		uint32_t words[2 + 3];
+	} handle = {.words = {3 * sizeof(uint32_t), FILEID_INO64_GEN, (uint32_t)(view->ino >> 32), (uint32_t)view->ino, 0}};
+	int root = open(view->kcache->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	view->fd = root >= 0 ? open_by_handle_at(root, &handle.head, O_PATH | O_CLOEXEC) : -1;
+	view->rc = view->fd < 0 ? -errno : 0;
+	if (root >= 0)
+		(void)close(root); /* it was only named */
+}
+
+static int fuse_view_open(struct kcache *kcache_, uint64_t ino, struct kcache_view **ret_view)
+{
+	struct kcache_fuse *kcache = CONTAINER_OF(kcache_, struct kcache_fuse, kcache);
+	if (kcache->mountpoint == NULL)
+		return fail(EPERM);
+	struct kcache_view *view = mem_alloc(sizeof(*view));
+	*view = (struct kcache_view){.kcache = kcache, .ino = ino, .fd = -1};
+	threads_call(kcache->askers, run_open, view);
+	int rc = view->rc;
+	if (rc < 0) {
+		mem_free(view);
+		return rc == -EPERM || rc == -EOPNOTSUPP ? fail(EPERM) : fail(ENOENT);
+	}
+	*ret_view = view;
+	return 0;
+}
+
+static uint64_t fuse_view_size(struct kcache_view *view)
+{
+	struct statx stx = {0};
+	if (statx(view->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_SIZE, &stx) < 0)
+		return UINT64_MAX; /* unmounted: nobody waits for long */
+	return stx.stx_size;
+}
+
+static void run_ask(void *arg)
+{
+	struct kcache_view *view = arg;
+	struct statx stx;
+	(void)statx(view->fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &stx); /* what counts is what the kernel made of it */
+}
+
+static void view_free(struct kcache_view *view)
+{
+	(void)close(view->fd); /* it only names a file */
+	mem_free(view);
+}
+
+static void ask_task(void *arg)
+{
+	struct kcache_view *view = arg;
+	threads_call(view->kcache->askers, run_ask, view);
+	view->asking = false;
+	if (view->closed)
+		view_free(view);
+}
+
+static void fuse_view_ask(struct kcache_view *view)
+{
+	if (view->asking)
+		return;
+	view->asking = true;
+	task_spawn(view->kcache->kcache.loop, "ask", ask_task, view);
+}
+
+static void fuse_view_close(struct kcache_view *view)
+{
+	view->closed = true;
+	if (!view->asking)
+		view_free(view);
+}
+
+static bool fuse_view_asks(const struct kcache *kcache_, uint32_t thread)
+{
+	const struct kcache_fuse *kcache = CONTAINER_OF(kcache_, const struct kcache_fuse, kcache);
+	return kcache->askers != NULL && threads_have(kcache->askers, thread);
+}
+
 static void fuse_fini(struct kcache *kcache_)
 {
 	struct kcache_fuse *kcache = CONTAINER_OF(kcache_, struct kcache_fuse, kcache);
 	threads_free(kcache->threads);
+	threads_free(kcache->askers);
+	mem_free(kcache->mountpoint);
 	mem_free(kcache);
 }
 
-struct kcache *kcache_fuse_new(struct loop *loop, int fuse_fd)
+struct kcache *kcache_fuse_new(struct loop *loop, int fuse_fd, const char *mountpoint)
 {
 	static const struct kcache_ops ops = {
 		.inval_inode = fuse_inval_inode, .inval_attr = fuse_inval_attr, .inval_entry = fuse_inval_entry,
-		.inval_epoch = fuse_inval_epoch, .fini = fuse_fini};
+		.inval_epoch = fuse_inval_epoch, .view_open = fuse_view_open, .view_size = fuse_view_size, .view_ask = fuse_view_ask,
+		.view_close = fuse_view_close, .view_asks = fuse_view_asks, .fini = fuse_fini};
 	struct kcache_fuse *kcache = mem_alloc(sizeof(*kcache));
 	kcache->kcache = (struct kcache){.ops = &ops, .loop = loop};
 	kcache->fd = fuse_fd;
 	kcache->threads = threads_new(loop, "kcache", THREAD_COUNT);
+	if (mountpoint != NULL) {
+		kcache->mountpoint = mem_dup(mountpoint, strlen(mountpoint) + 1);
+		kcache->askers = threads_new(loop, "kcache-ask", ASKER_COUNT);
+	}
 	return &kcache->kcache;
 }

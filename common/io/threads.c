@@ -8,6 +8,8 @@
 
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 enum { JOBS_MAX = 1024 }; /* given to the threads at once; further tasks wait */
 
@@ -23,6 +25,7 @@ struct worker {
 	struct threads *threads;
 	struct io_thread *thread;
 	struct mbox *done; /* of struct job * */
+	uint32_t id;       /* as the kernel counts it; 0: it has not begun */
 };
 
 struct threads {
@@ -42,6 +45,9 @@ static void worker_main(void *arg)
 {
 	struct worker *worker = arg;
 	struct threads *threads = worker->threads;
+	pthread_mutex_lock(&threads->mutex);
+	worker->id = (uint32_t)syscall(SYS_gettid);
+	pthread_mutex_unlock(&threads->mutex);
 	for (;;) {
 		pthread_mutex_lock(&threads->mutex);
 		while (list_is_empty(&threads->queue) && !threads->stopping)
@@ -132,6 +138,16 @@ void threads_free(struct threads *threads)
 	pthread_mutex_destroy(&threads->mutex);
 	mem_free(threads->workers);
 	mem_free(threads);
+}
+
+bool threads_have(struct threads *threads, uint32_t id)
+{
+	bool found = false;
+	pthread_mutex_lock(&threads->mutex);
+	for (unsigned i = 0; i < threads->worker_count; i++)
+		found |= threads->workers[i].id == id;
+	pthread_mutex_unlock(&threads->mutex);
+	return found;
 }
 
 void threads_call(struct threads *threads, void (*fn)(void *arg), void *arg)

@@ -212,6 +212,9 @@ static void kcache_task(void *arg)
 	CHECK(c->kcache->ops->inval_inode(c->kcache, 42, 4096, 8192) == 0);
 	CHECK(c->kcache->ops->inval_entry(c->kcache, 1, STR("name")) == 0);
 	CHECK(c->kcache->ops->inval_entry(c->kcache, 1, STR("")) == -EINVAL);
+	struct kcache_view *view = NULL;
+	CHECK(c->kcache->ops->view_open(c->kcache, 42, &view) == -EPERM); /* without a mount point */
+	CHECK(!c->kcache->ops->view_asks(c->kcache, 42));
 	c->is_done = true;
 }
 
@@ -226,7 +229,7 @@ static void notifications_have_the_kernels_form(void)
 	int fds[2];
 	runner_init(&runner);
 	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds) == 0); /* stands in for /dev/fuse: one write is one message */
-	struct kcache_case c = {.kcache = kcache_fuse_new(runner.loop, fds[0])};
+	struct kcache_case c = {.kcache = kcache_fuse_new(runner.loop, fds[0], NULL)};
 	task_spawn(runner.loop, "kcache", kcache_task, &c);
 	CHECK(driver_run_until(runner.driver, kcache_is_done, &c));
 	struct {

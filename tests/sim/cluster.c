@@ -64,6 +64,16 @@ static int hook_entry(void *ctx, uint64_t parent, struct str name)
 	return kernel_inval_entry(ctx, parent, name);
 }
 
+static int hook_size(void *ctx, uint64_t ino, uint64_t *ret_size_bytes)
+{
+	return kernel_size(ctx, ino, ret_size_bytes);
+}
+
+static void hook_ask(void *ctx, uint64_t ino)
+{
+	kernel_ask(ctx, ino);
+}
+
 static void client_main(struct process *process, struct env *env)
 {
 	static const uint64_t dirty_max[] = {0, 64 * KIB, 512 * KIB};
@@ -81,7 +91,9 @@ static void client_main(struct process *process, struct env *env)
 	process->channel = (struct kernel_client){.client = process->client, .loop = env->loop, .world = cluster->world,
 						  .uncached = cluster->opts.uncached};
 	process->kernel = kernel_new(env->loop, cluster->opts.seed ^ process->index, &kernel_client_ops, &process->channel);
-	sim_node_kernel(process->node, &(struct sim_kernel_hooks){hook_inode, hook_attr, hook_epoch, hook_entry, process->kernel});
+	sim_node_kernel(process->node, &(struct sim_kernel_hooks){.inval_inode = hook_inode, .inval_attr = hook_attr, .inval_epoch = hook_epoch,
+								  .inval_entry = hook_entry, .size = hook_size, .ask = hook_ask,
+								  .ctx = process->kernel});
 	process->serving = true;
 	if (process->kind == PROCESS_VERIFIER) {
 		workload_verify(cluster->workload, process->kernel);

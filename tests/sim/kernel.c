@@ -95,6 +95,7 @@ void kinode_set_attr(struct kernel *kernel, struct kinode *inode, const struct a
 	inode->attr = *attr;
 	inode->has_attr = true;
 	inode->attr_stamp = ++kernel->attr_stamps;
+	inode->attr_version++; /* answers to older questions are ignored */
 	inode->atime_stale = false;
 	inode->attr_until_ns = now_ns(kernel) + valid_ns;
 }
@@ -104,22 +105,38 @@ void kinode_inval_attr(struct kinode *inode)
 	inode->attr_until_ns = 0;
 }
 
-int kinode_refresh(struct kernel *kernel, struct kinode *inode, uint64_t fh)
+void kinode_change_begin(struct kernel *kernel, struct kinode *inode, bool unstable)
+{
+	inode->size_unstable = unstable;
+	if (kernel->ops->change != NULL)
+		kernel->ops->change(kernel->ctx, inode->ino, true);
+}
+
+void kinode_change_end(struct kernel *kernel, struct kinode *inode)
+{
+	inode->size_unstable = false;
+	if (kernel->ops->change != NULL)
+		kernel->ops->change(kernel->ctx, inode->ino, false);
+}
+
+int kinode_refresh(struct kernel *kernel, struct kinode *inode, uint64_t fh, struct attr *ret_attr)
 {
 	if (inode->has_attr && inode->attr_until_ns > now_ns(kernel)) {
 		kernel->counts.attr_hits++;
+		*ret_attr = inode->attr;
 		return 0;
 	}
-	struct attr attr;
 	uint64_t valid_ns, version = inode->attr_version;
 	kernel->counts.requests++;
 	inode->pins++;
-	int rc = kernel->ops->getattr(kernel->ctx, inode->ino, fh, &attr, &valid_ns);
+	int rc = kernel->ops->getattr(kernel->ctx, inode->ino, fh, ret_attr, &valid_ns);
 	inode->pins--;
 	if (rc < 0)
 		return rc;
-	/* Changed by ourselves meanwhile: the answer may be older than the change. */
-	kinode_set_attr(kernel, inode, &attr, version == inode->attr_version ? valid_ns : 0);
+	/* fuse_change_attributes: something was changed or invalidated meanwhile, so the answer may be older than that. stat shows it, and who reads goes on
+	 * with what was known before. */
+	if (version == inode->attr_version && !inode->size_unstable)
+		kinode_set_attr(kernel, inode, ret_attr, valid_ns);
 	return 0;
 }
 
@@ -651,6 +668,25 @@ int kernel_inval_epoch(struct kernel *kernel)
 		return -ENOSYS;
 	kernel->epoch++;
 	return 0;
+}
+
+int kernel_size(struct kernel *kernel, uint64_t ino, uint64_t *ret_size_bytes)
+{
+	const struct kinode *inode = inode_find(kernel, ino);
+	if (inode == NULL)
+		return -ENOENT;
+	*ret_size_bytes = inode->attr.size_bytes;
+	return 0;
+}
+
+void kernel_ask(struct kernel *kernel, uint64_t ino)
+{
+	struct kinode *inode = inode_find(kernel, ino);
+	struct attr attr;
+	if (inode == NULL || inode->size_unstable || kernel->ops->getattr_known(kernel->ctx, ino, &attr) < 0)
+		return;
+	kernel->counts.requests++;
+	kinode_set_attr(kernel, inode, &attr, 0);
 }
 
 int kernel_inval_entry(struct kernel *kernel, uint64_t parent, struct str name)

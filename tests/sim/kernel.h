@@ -48,6 +48,10 @@ struct kernel_fs_ops {
 	int (*lookup)(void *ctx, uint64_t parent, struct str name, struct kernel_entry *ret_entry);
 	void (*forget)(void *ctx, uint64_t ino, uint64_t count);
 	int (*getattr)(void *ctx, uint64_t ino, uint64_t fh, struct attr *ret_attr, uint64_t *ret_valid_ns);
+	/* The same for a question of kernel_ask; does not park. */
+	int (*getattr_known)(void *ctx, uint64_t ino, struct attr *ret_attr);
+	/* Something that may change the size of a file is on its way, or was answered. NULL: no matter. */
+	void (*change)(void *ctx, uint64_t ino, bool begins);
 	/* valid: enum setattr_valid; what is set is in `attr`. */
 	int (*setattr)(void *ctx, uint64_t ino, uint64_t fh, uint32_t valid, const struct attr *attr, struct attr *ret_attr,
 		       uint64_t *ret_valid_ns);
@@ -106,6 +110,10 @@ int kernel_inval_attr(struct kernel *kernel, uint64_t ino);
 /* -ENOSYS: this kernel is too old (by its seed). */
 int kernel_inval_epoch(struct kernel *kernel);
 int kernel_inval_entry(struct kernel *kernel, uint64_t parent, struct str name);
+/* How long it takes a file to be. -ENOENT. */
+int kernel_size(struct kernel *kernel, uint64_t ino, uint64_t *ret_size_bytes);
+/* Asks for its attributes anew, and takes them in, or not. */
+void kernel_ask(struct kernel *kernel, uint64_t ino);
 /* Memory pressure: drops some of what nobody uses, and sends forgets. */
 void kernel_shrink(struct kernel *kernel);
 

@@ -17,6 +17,11 @@ static struct ino ino_of(uint64_t v)
 	return (struct ino){v};
 }
 
+static struct client_op op_of(void *ctx)
+{
+	return (struct client_op){.arrived_ns = loop_now_ns(((struct kernel_client *)ctx)->loop)};
+}
+
 static struct client_file *file_of(uint64_t fh)
 {
 	return (struct client_file *)(uintptr_t)fh;
@@ -38,11 +43,13 @@ static uint64_t valid_ns(void *ctx, uint64_t ttl_ns)
 	return ((struct kernel_client *)ctx)->uncached ? 0 : ttl_ns;
 }
 
-static int take_entry(void *ctx, int rc, const struct client_entry *entry, struct kernel_entry *ret_entry)
+static int take_entry(void *ctx, const struct client_op *op, int rc, const struct client_entry *entry, struct kernel_entry *ret_entry)
 {
 	rc = told(ctx, rc);
 	if (rc < 0)
 		return rc;
+	if (entry->attr.ino.v != 0)
+		client_size_told(client_of(ctx), op, &entry->attr);
 	*ret_entry = (struct kernel_entry){.attr = entry->attr, .entry_valid_ns = valid_ns(ctx, entry->entry_ttl_ns),
 					     .attr_valid_ns = valid_ns(ctx, entry->attr_ttl_ns)};
 	return 0;
@@ -101,12 +108,12 @@ void kernel_client_call_off(struct kernel_client *self, bool expire)
 
 static int op_lookup(void *ctx, uint64_t parent, struct str name, struct kernel_entry *ret_entry)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	struct client_entry entry;
 	int rc = REPEATED(client_lookup(client_of(ctx), &op, ino_of(parent), name, &entry));
 	if (rc == -ENOENT && entry.entry_ttl_ns > 0)
 		rc = 0; /* with attr.ino 0 */
-	return take_entry(ctx, rc, &entry, ret_entry);
+	return take_entry(ctx, &op, rc, &entry, ret_entry);
 }
 
 static void op_forget(void *ctx, uint64_t ino, uint64_t count)
@@ -116,22 +123,41 @@ static void op_forget(void *ctx, uint64_t ino, uint64_t count)
 
 static int op_getattr(void *ctx, uint64_t ino, uint64_t fh, struct attr *ret_attr, uint64_t *ret_valid_ns)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	struct client_entry entry;
-	(void)fh;
 	int rc = REPEATED(client_getattr(client_of(ctx), &op, ino_of(ino), &entry));
+	if (rc == 0 && fh != 0)
+		client_size_settle(client_of(ctx), &op, &entry.attr);
 	rc = told(ctx, rc);
 	if (rc < 0)
 		return rc;
+	client_size_told(client_of(ctx), &op, &entry.attr);
 	*ret_attr = entry.attr;
 	*ret_valid_ns = valid_ns(ctx, entry.attr_ttl_ns);
 	return 0;
 }
 
+static int op_getattr_known(void *ctx, uint64_t ino, struct attr *ret_attr)
+{
+	struct client_entry entry;
+	int rc = client_getattr_known(client_of(ctx), ino_of(ino), &entry);
+	if (rc == 0)
+		*ret_attr = entry.attr;
+	return rc;
+}
+
+static void op_change(void *ctx, uint64_t ino, bool begins)
+{
+	if (begins)
+		client_size_change_begin(client_of(ctx), ino_of(ino));
+	else
+		client_size_change_end(client_of(ctx), ino_of(ino));
+}
+
 static int op_setattr(void *ctx, uint64_t ino, uint64_t fh, uint32_t valid, const struct attr *attr, struct attr *ret_attr,
 		      uint64_t *ret_valid_ns)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	struct client_entry entry;
 	struct client_setattr set = {
 		.valid = valid,
@@ -154,7 +180,7 @@ static int op_setattr(void *ctx, uint64_t ino, uint64_t fh, uint32_t valid, cons
 
 static int op_readlink(void *ctx, uint64_t ino, char *buf, size_t size)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	struct arena arena = {0};
 	struct str target;
 	int rc = REPEATED(client_readlink(client_of(ctx), &op, ino_of(ino), &arena, &target));
@@ -169,47 +195,47 @@ static int op_readlink(void *ctx, uint64_t ino, char *buf, size_t size)
 
 static int op_mknod(void *ctx, uint64_t parent, struct str name, uint32_t mode, struct kernel_entry *ret_entry)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	struct client_entry entry;
-	return take_entry(ctx, INTERRUPTED(client_mknod(client_of(ctx), &op, ino_of(parent), name, mode, 0, &entry)), &entry, ret_entry);
+	return take_entry(ctx, &op, INTERRUPTED(client_mknod(client_of(ctx), &op, ino_of(parent), name, mode, 0, &entry)), &entry, ret_entry);
 }
 
 static int op_mkdir(void *ctx, uint64_t parent, struct str name, uint32_t mode, struct kernel_entry *ret_entry)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	struct client_entry entry;
-	return take_entry(ctx, INTERRUPTED(client_mkdir(client_of(ctx), &op, ino_of(parent), name, mode, &entry)), &entry, ret_entry);
+	return take_entry(ctx, &op, INTERRUPTED(client_mkdir(client_of(ctx), &op, ino_of(parent), name, mode, &entry)), &entry, ret_entry);
 }
 
 static int op_symlink(void *ctx, uint64_t parent, struct str name, struct str target, struct kernel_entry *ret_entry)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	struct client_entry entry;
-	return take_entry(ctx, INTERRUPTED(client_symlink(client_of(ctx), &op, ino_of(parent), name, target, &entry)), &entry, ret_entry);
+	return take_entry(ctx, &op, INTERRUPTED(client_symlink(client_of(ctx), &op, ino_of(parent), name, target, &entry)), &entry, ret_entry);
 }
 
 static int op_link(void *ctx, uint64_t ino, uint64_t parent, struct str name, struct kernel_entry *ret_entry)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	struct client_entry entry;
-	return take_entry(ctx, INTERRUPTED(client_link(client_of(ctx), &op, ino_of(ino), ino_of(parent), name, &entry)), &entry, ret_entry);
+	return take_entry(ctx, &op, INTERRUPTED(client_link(client_of(ctx), &op, ino_of(ino), ino_of(parent), name, &entry)), &entry, ret_entry);
 }
 
 static int op_unlink(void *ctx, uint64_t parent, struct str name)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	return told(ctx, INTERRUPTED(client_unlink(client_of(ctx), &op, ino_of(parent), name)));
 }
 
 static int op_rmdir(void *ctx, uint64_t parent, struct str name)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	return told(ctx, INTERRUPTED(client_rmdir(client_of(ctx), &op, ino_of(parent), name)));
 }
 
 static int op_rename(void *ctx, uint64_t parent, struct str name, uint64_t new_parent, struct str new_name, uint32_t flags)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	return told(ctx, INTERRUPTED(client_rename(client_of(ctx), &op, ino_of(parent), name, ino_of(new_parent), new_name, flags)));
 }
 
@@ -233,7 +259,7 @@ static void take_file(void *ctx, struct client_file *file, struct kernel_opened 
 
 static int op_open(void *ctx, uint64_t ino, int flags, struct kernel_opened *ret_opened)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	struct client_file *file;
 	int rc = INTERRUPTED(client_open(client_of(ctx), &op, ino_of(ino), open_flags(flags) & ~(uint32_t)OPEN_EXCL, &file));
 	rc = told(ctx, rc);
@@ -246,7 +272,7 @@ static int op_open(void *ctx, uint64_t ino, int flags, struct kernel_opened *ret
 static int op_create(void *ctx, uint64_t parent, struct str name, uint32_t mode, int flags, struct kernel_entry *ret_entry,
 		     struct kernel_opened *ret_opened)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	struct client_entry entry;
 	struct client_file *file;
 	int rc = INTERRUPTED(client_create(client_of(ctx), &op, ino_of(parent), name, mode, open_flags(flags), &entry, &file));
@@ -254,13 +280,13 @@ static int op_create(void *ctx, uint64_t parent, struct str name, uint32_t mode,
 	if (rc < 0)
 		return rc;
 	take_file(ctx, file, ret_opened);
-	return take_entry(ctx, 0, &entry, ret_entry);
+	return take_entry(ctx, &op, 0, &entry, ret_entry);
 }
 
 static int op_tmpfile(void *ctx, uint64_t parent, uint32_t mode, int flags, struct kernel_entry *ret_entry,
 		      struct kernel_opened *ret_opened)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	struct client_entry entry;
 	struct client_file *file;
 	int rc = INTERRUPTED(client_tmpfile(client_of(ctx), &op, ino_of(parent), mode, open_flags(flags), &entry, &file));
@@ -268,7 +294,7 @@ static int op_tmpfile(void *ctx, uint64_t parent, uint32_t mode, int flags, stru
 	if (rc < 0)
 		return rc;
 	take_file(ctx, file, ret_opened);
-	return take_entry(ctx, 0, &entry, ret_entry);
+	return take_entry(ctx, &op, 0, &entry, ret_entry);
 }
 
 enum { GIVEN_BACK = 0xc5 };
@@ -311,7 +337,8 @@ static void buffer_put(struct kernel_client *self, struct client_buf *buf, size_
 
 static int64_t op_read(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, uint8_t *data, size_t len, bool into_pages)
 {
-	struct client_op op = {.fills_pages = into_pages};
+	struct client_op op = op_of(ctx);
+	op.fills_pages = into_pages;
 	(void)ino;
 	struct client_buf *buf = NULL;
 	int rc = buffer_get(ctx, &op, &buf);
@@ -328,8 +355,9 @@ static int64_t op_read(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, ui
 
 static int64_t op_write(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, const uint8_t *data, size_t len)
 {
-	struct client_op op = {.appends = (client_file_flags(file_of(fh)) & OPEN_APPEND) != 0,
-			       .past_cache = (offset + len) % 16 == 0}; /* as with O_DIRECT */
+	struct client_op op = op_of(ctx);
+	op.appends = (client_file_flags(file_of(fh)) & OPEN_APPEND) != 0;
+	op.past_cache = (offset + len) % 16 == 0; /* as with O_DIRECT */
 	(void)ino;
 	struct client_buf *buf = NULL;
 	int rc = buffer_get(ctx, &op, &buf);
@@ -344,7 +372,7 @@ static int64_t op_write(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, c
 
 static int op_fallocate(void *ctx, uint64_t ino, uint64_t fh, unsigned mode, uint64_t offset, uint64_t len)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	(void)ino;
 	unsigned flags = ((mode & FALLOC_FL_KEEP_SIZE) != 0 ? (unsigned)SPACE_KEEP_SIZE : 0u) |
 			 ((mode & FALLOC_FL_PUNCH_HOLE) != 0 ? (unsigned)SPACE_PUNCH : 0u) |
@@ -354,7 +382,7 @@ static int op_fallocate(void *ctx, uint64_t ino, uint64_t fh, unsigned mode, uin
 
 static int64_t op_lseek(void *ctx, uint64_t ino, uint64_t fh, uint64_t offset, bool hole)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	uint64_t at = 0;
 	(void)ino;
 	int rc = told(ctx, REPEATED(client_seek(client_of(ctx), &op, file_of(fh), offset, hole, &at)));
@@ -365,7 +393,7 @@ static int64_t op_copy(void *ctx, uint64_t from_ino, uint64_t from_fh, uint64_t 
 		       uint64_t len)
 {
 	struct kernel_client *self = ctx;
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	(void)from_ino;
 	(void)to_ino;
 	for (unsigned i = 0; i < KERNEL_CLIENT_BUFFERS_MAX; i++)
@@ -379,7 +407,7 @@ static int64_t op_copy(void *ctx, uint64_t from_ino, uint64_t from_fh, uint64_t 
 
 static int op_lock(void *ctx, uint64_t ino, uint64_t fh, uint64_t owner, const struct kernel_lock *lock)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	struct client_lock wanted = {
 		.kind = lock->kind,
 		.type = lock->type,
@@ -406,7 +434,7 @@ static void op_interrupt(void *ctx, void *request)
 
 static int op_flush(void *ctx, uint64_t ino, uint64_t fh, uint64_t owner)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	(void)ino;
 	return told(ctx, REPEATED(client_flush(client_of(ctx), &op, file_of(fh), owner)));
 }
@@ -419,13 +447,14 @@ static void op_release(void *ctx, uint64_t ino, uint64_t fh)
 
 static int op_fsync(void *ctx, uint64_t ino, uint64_t fh)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	(void)ino;
 	return told(ctx, REPEATED(client_fsync(client_of(ctx), &op, file_of(fh))));
 }
 
 struct fill {
 	void *ctx; /* of the operation */
+	struct client_op *op;
 	bool (*emit)(void *emit_ctx, const struct kernel_dirent *dirent);
 	void *emit_ctx;
 	unsigned count;
@@ -438,6 +467,8 @@ static bool readdir_fill(void *ctx, const struct client_dirent *dirent)
 	char name[NAME_BYTES_MAX + 1];
 	memcpy(name, dirent->name.ptr, dirent->name.len);
 	name[dirent->name.len] = '\0';
+	if (dirent->has_entry)
+		client_size_told(client_of(fill->ctx), fill->op, &dirent->entry.attr);
 	if (dirent->has_entry)
 		entry = (struct kernel_entry){.attr = dirent->entry.attr, .entry_valid_ns = valid_ns(fill->ctx, dirent->entry.entry_ttl_ns),
 					      .attr_valid_ns = valid_ns(fill->ctx, dirent->entry.attr_ttl_ns)};
@@ -454,8 +485,9 @@ static bool readdir_fill(void *ctx, const struct client_dirent *dirent)
 static int op_readdir(void *ctx, uint64_t ino, uint64_t cookie, uint32_t thread,
 		      bool (*emit)(void *emit_ctx, const struct kernel_dirent *dirent), void *emit_ctx)
 {
-	struct client_op op = {.thread = thread};
-	struct fill fill = {.ctx = ctx, .emit = emit, .emit_ctx = emit_ctx};
+	struct client_op op = op_of(ctx);
+	op.thread = thread;
+	struct fill fill = {.ctx = ctx, .op = &op, .emit = emit, .emit_ctx = emit_ctx};
 	bool plus = (ino + cookie) % 2 == 0; /* the kernel, too, asks for attributes only sometimes */
 	int rc = REPEATED(client_readdir(client_of(ctx), &op, ino_of(ino), cookie, plus, 4096, readdir_fill, &fill));
 	rc = told(ctx, rc);
@@ -466,7 +498,7 @@ static int op_readdir(void *ctx, uint64_t ino, uint64_t cookie, uint32_t thread,
 
 static int op_statfs(void *ctx, uint64_t *ret_total_bytes, uint64_t *ret_free_bytes)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	struct client_statfs statfs;
 	int rc = REPEATED(client_statfs(client_of(ctx), &op, &statfs));
 	rc = told(ctx, rc);
@@ -479,7 +511,7 @@ static int op_statfs(void *ctx, uint64_t *ret_total_bytes, uint64_t *ret_free_by
 
 static int op_setxattr(void *ctx, uint64_t ino, const char *name, struct blob value, uint32_t flags)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	return told(ctx, INTERRUPTED(client_setxattr(client_of(ctx), &op, ino_of(ino), str_of(name), value, flags)));
 }
 
@@ -495,7 +527,7 @@ static int64_t take_blob(void *ctx, int rc, struct arena *arena, struct blob val
 
 static int64_t op_getxattr(void *ctx, uint64_t ino, const char *name, uint8_t *buf, size_t size)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	struct arena arena = {0};
 	struct blob value = {0};
 	int rc = REPEATED(client_getxattr(client_of(ctx), &op, ino_of(ino), str_of(name), &arena, &value));
@@ -504,7 +536,7 @@ static int64_t op_getxattr(void *ctx, uint64_t ino, const char *name, uint8_t *b
 
 static int64_t op_listxattr(void *ctx, uint64_t ino, uint8_t *buf, size_t size)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	struct arena arena = {0};
 	struct blob names = {0};
 	int rc = REPEATED(client_listxattr(client_of(ctx), &op, ino_of(ino), &arena, &names));
@@ -513,7 +545,7 @@ static int64_t op_listxattr(void *ctx, uint64_t ino, uint8_t *buf, size_t size)
 
 static int op_removexattr(void *ctx, uint64_t ino, const char *name)
 {
-	struct client_op op = {0};
+	struct client_op op = op_of(ctx);
 	return told(ctx, INTERRUPTED(client_removexattr(client_of(ctx), &op, ino_of(ino), str_of(name))));
 }
 
@@ -521,6 +553,8 @@ const struct kernel_fs_ops kernel_client_ops = {
 	.lookup = op_lookup,
 	.forget = op_forget,
 	.getattr = op_getattr,
+	.getattr_known = op_getattr_known,
+	.change = op_change,
 	.setattr = op_setattr,
 	.readlink = op_readlink,
 	.mknod = op_mknod,

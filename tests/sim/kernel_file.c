@@ -80,12 +80,14 @@ static int open_inode(struct kernel *kernel, struct kinode *inode, int flags)
 	if (S_ISFIFO(inode->attr.mode))
 		return file_new(kernel, inode, &(struct kernel_opened){.keep_cache = true}, flags);
 	kernel->counts.requests++;
+	if ((flags & O_TRUNC) != 0)
+		kinode_change_begin(kernel, inode, false);
 	int rc = kernel->ops->open(kernel->ctx, inode->ino, flags, &opened);
-	if (rc < 0)
-		return rc;
-	int fd = file_new(kernel, inode, &opened, flags);
-	if (fd < 0)
+	int fd = rc < 0 ? rc : file_new(kernel, inode, &opened, flags);
+	if (rc == 0 && fd < 0)
 		kernel->ops->release(kernel->ctx, inode->ino, opened.fh);
+	if ((flags & O_TRUNC) != 0)
+		kinode_change_end(kernel, inode);
 	return fd;
 }
 
@@ -291,7 +293,8 @@ static int pages_fill(struct kernel *kernel, struct kfile *file, uint64_t first,
 	mem_free(buf);
 	/* fuse_short_read: an answer that ends early tells where the file ends. */
 	uint64_t end = first * KERNEL_PAGE_BYTES + (got < 0 ? 0 : (uint64_t)got);
-	if (got >= 0 && (size_t)got < count * KERNEL_PAGE_BYTES && version == inode->attr_version && end < inode->attr.size_bytes) {
+	if (got >= 0 && (size_t)got < count * KERNEL_PAGE_BYTES && version == inode->attr_version && end < inode->attr.size_bytes &&
+	    !inode->size_unstable) {
 		inode->attr_version++;
 		inode->attr.size_bytes = end;
 	}
@@ -326,7 +329,8 @@ static int page_get(struct kernel *kernel, struct kfile *file, uint64_t index, u
 static int64_t read_cached(struct kernel *kernel, struct kfile *file, uint8_t *buf, size_t len, uint64_t offset)
 {
 	struct kinode *inode = file->inode;
-	int rc = kinode_refresh(kernel, inode, file->fh);
+	struct attr attr;
+	int rc = kinode_refresh(kernel, inode, file->fh, &attr);
 	if (rc < 0)
 		return rc;
 	size_t done = 0;
@@ -414,6 +418,7 @@ int64_t kernel_pwrite(struct kernel *kernel, int fd, const uint8_t *buf, size_t 
 	if (file->flags & O_APPEND)
 		offset = inode->attr.size_bytes; /* as cached: the file system knows better */
 	kinode_drop_pages(kernel, inode, offset, offset + len);
+	kinode_change_begin(kernel, inode, offset + len > inode->attr.size_bytes);
 	size_t done = 0;
 	int64_t rc = 0;
 	while (done < len) {
@@ -430,6 +435,7 @@ int64_t kernel_pwrite(struct kernel *kernel, int fd, const uint8_t *buf, size_t 
 	kinode_inval_attr(inode);
 	if (done > 0)
 		inode->attr.size_bytes = max_u64(inode->attr.size_bytes, offset + done);
+	kinode_change_end(kernel, inode);
 	krwsem_unlock(&inode->rwsem);
 	return done > 0 ? (int64_t)done : rc;
 }
@@ -449,7 +455,11 @@ static int setattr_inode(struct kernel *kernel, struct kinode *inode, uint64_t f
 	uint64_t valid_ns;
 	krwsem_lock(kernel, &inode->rwsem, true);
 	kernel->counts.requests++;
+	if ((valid & SET_SIZE) != 0)
+		kinode_change_begin(kernel, inode, true);
 	int rc = kernel->ops->setattr(kernel->ctx, inode->ino, fh, valid, attr, &now, &valid_ns);
+	if ((valid & SET_SIZE) != 0)
+		kinode_change_end(kernel, inode);
 	inode->attr_version++;
 	if (rc == 0) {
 		uint64_t before = inode->attr.size_bytes;
@@ -498,11 +508,11 @@ int kernel_setattr(struct kernel *kernel, const char *path, uint32_t valid, cons
 /* ---- asking --------------------------------------------------------------------------------------------------- */
 
 /* All attributes, atime among them. */
-static int refresh_all(struct kernel *kernel, struct kinode *inode, uint64_t fh)
+static int refresh_all(struct kernel *kernel, struct kinode *inode, struct attr *ret_attr)
 {
 	if (inode->atime_stale)
 		kinode_inval_attr(inode);
-	return kinode_refresh(kernel, inode, fh);
+	return kinode_refresh(kernel, inode, 0, ret_attr);
 }
 
 int kernel_fstat(struct kernel *kernel, int fd, struct attr *ret_attr)
@@ -510,10 +520,7 @@ int kernel_fstat(struct kernel *kernel, int fd, struct attr *ret_attr)
 	struct kfile *file = file_of(kernel, fd);
 	if (file == NULL)
 		return -EBADF;
-	int rc = refresh_all(kernel, file->inode, file->fh);
-	if (rc == 0)
-		*ret_attr = file->inode->attr;
-	return rc;
+	return refresh_all(kernel, file->inode, ret_attr);
 }
 
 static int stat_path(struct kernel *kernel, const char *path, struct attr *ret_attr)
@@ -522,9 +529,7 @@ static int stat_path(struct kernel *kernel, const char *path, struct attr *ret_a
 	int rc = kernel_walk(kernel, path, &inode);
 	if (rc < 0)
 		return rc;
-	rc = refresh_all(kernel, inode, 0);
-	if (rc == 0)
-		*ret_attr = inode->attr;
+	rc = refresh_all(kernel, inode, ret_attr);
 	kinode_put(kernel, inode);
 	return rc;
 }

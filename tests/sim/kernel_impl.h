@@ -22,6 +22,7 @@ struct kinode {
 	unsigned pins, dentries, opens, children; /* children: entries in it that are cached */
 	struct attr attr;
 	bool has_attr;
+	bool size_unstable; /* FUSE_I_SIZE_UNSTABLE: it is being written or cut off; under the lock */
 	bool atime_stale; /* it was read since: who wants to know its atime asks */
 	uint64_t attr_until_ns, attr_version;
 	uint64_t attr_stamp; /* kernel.attr_stamps when they were taken in */
@@ -64,7 +65,11 @@ void krwsem_lock(struct kernel *kernel, struct krwsem *sem, bool exclusive);
 void krwsem_unlock(struct krwsem *sem);
 void kinode_set_attr(struct kernel *kernel, struct kinode *inode, const struct attr *attr, uint64_t valid_ns);
 void kinode_inval_attr(struct kinode *inode);
-int kinode_refresh(struct kernel *kernel, struct kinode *inode, uint64_t fh);
+/* Around a request that may change the size. unstable: FUSE_I_SIZE_UNSTABLE is set for it. */
+void kinode_change_begin(struct kernel *kernel, struct kinode *inode, bool unstable);
+void kinode_change_end(struct kernel *kernel, struct kinode *inode);
+/* Attributes as cached, or as asked for now. fh 0: by name. */
+int kinode_refresh(struct kernel *kernel, struct kinode *inode, uint64_t fh, struct attr *ret_attr);
 void kinode_put(struct kernel *kernel, struct kinode *inode);
 /* Pages of [start, end); those being read stay, to be read anew by whoever waits for them. */
 void kinode_drop_pages(struct kernel *kernel, struct kinode *inode, uint64_t start, uint64_t end);

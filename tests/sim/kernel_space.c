@@ -23,7 +23,9 @@ int kernel_fallocate(struct kernel *kernel, int fd, unsigned mode, uint64_t offs
 	bool keeps = (mode & FALLOC_FL_KEEP_SIZE) != 0;
 	krwsem_lock(kernel, &inode->rwsem, true);
 	kernel->counts.requests++;
+	kinode_change_begin(kernel, inode, !keeps);
 	int rc = kernel->ops->fallocate(kernel->ctx, inode->ino, file->fh, mode, offset, len);
+	kinode_change_end(kernel, inode);
 	inode->attr_version++;
 	if (rc == 0 && !keeps)
 		inode->attr.size_bytes = max_u64(inode->attr.size_bytes, offset + len);
@@ -54,17 +56,20 @@ int64_t kernel_copy(struct kernel *kernel, int from_fd, uint64_t from_at, int to
 	    (to->flags & O_APPEND))
 		return -EBADF;
 	struct kinode *source = from->inode, *inode = to->inode;
-	int rc = kinode_refresh(kernel, source, from->fh);
+	struct attr attr;
+	int rc = kinode_refresh(kernel, source, from->fh, &attr);
 	if (rc < 0)
 		return rc;
-	len = from_at >= source->attr.size_bytes ? 0 : min_u64(len, source->attr.size_bytes - from_at);
+	len = from_at >= attr.size_bytes ? 0 : min_u64(len, attr.size_bytes - from_at);
 	if (source == inode && to_at + len > from_at && to_at < from_at + len)
 		return -EINVAL;
 	if (len == 0)
 		return 0;
 	krwsem_lock(kernel, &inode->rwsem, true);
 	kernel->counts.requests++;
+	kinode_change_begin(kernel, inode, true);
 	int64_t done = kernel->ops->copy(kernel->ctx, source->ino, from->fh, from_at, inode->ino, to->fh, to_at, len);
+	kinode_change_end(kernel, inode);
 	inode->attr_version++;
 	if (done > 0) {
 		kinode_drop_pages(kernel, inode, to_at, to_at + (uint64_t)done);

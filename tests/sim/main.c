@@ -57,6 +57,7 @@ static void coverage_print(const struct cluster_coverage *coverage, bool *ret_co
 	const struct mds_counters *mds = &coverage->mds;
 	const struct client_counters *client = &coverage->client;
 	const struct world_counts *world = &coverage->world;
+	bool reads_much = coverage->history.checked > 0; /* on several mounts at once */
 	const struct row rows[] = {
 		{"servers crashed", coverage->server_crashes, true},
 		{"crashes at a chosen step", coverage->step_crashes, true},
@@ -110,7 +111,15 @@ static void coverage_print(const struct cluster_coverage *coverage, bool *ret_co
 		{"bytes read ahead", client->ahead_bytes, true},
 		{"reads that found all they wanted there", client->ahead_hits, true},
 		{"leases asked back", client->recalls, true},
-		{"grants void when they came", client->grants_void, false},
+		{"of these in the middle of a read into pages", client->recalls_crossed_read, reads_much},
+		{"of these in the middle of a question about a name", client->recalls_crossed_lookup, true},
+		{"grants that a recall overtook", client->grants_void, true},
+		{"recalls that waited for times to run down", client->timeouts_run_down, true},
+		{"recalls that moved the kernel's epoch", client->epochs, true},
+		{"pages dropped", client->page_invalidations, true},
+		{"pages dropped again, as a read had come meanwhile", client->page_invalidations_again, reads_much},
+		{"attributes still on their way to the kernel", client->attrs_on_their_way, true},
+		{"sizes that the kernel was made to take in", client->sizes_settled, true},
 		{"locks granted", coverage->locks.granted, true},
 		{"locks refused", coverage->locks.refused, true},
 		{"locks waited for", coverage->locks.waits, true},

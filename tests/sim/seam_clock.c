@@ -107,6 +107,67 @@ static int kcache_inval_entry(struct kcache *seam, uint64_t parent, struct str n
 	return rc;
 }
 
+/* Size and answer of an inode: what the kernel has, now. */
+struct kcache_view {
+	struct sim_node *node;
+	uint64_t ino;
+	bool asking, closed;
+};
+
+static int kcache_view_open(struct kcache *seam, uint64_t ino, struct kcache_view **ret_view)
+{
+	struct sim_node *node = CONTAINER_OF(seam, struct sim_kcache, kcache)->node;
+	uint64_t size_bytes = 0;
+	kcache_pause(node);
+	if (node->hooks.size == NULL)
+		return -EPERM;
+	int rc = node->hooks.size(node->hooks.ctx, ino, &size_bytes);
+	if (rc < 0)
+		return rc;
+	struct kcache_view *view = mem_alloc(sizeof(*view));
+	*view = (struct kcache_view){.node = node, .ino = ino};
+	*ret_view = view;
+	return 0;
+}
+
+static uint64_t kcache_view_size(struct kcache_view *view)
+{
+	uint64_t size_bytes = UINT64_MAX;
+	(void)view->node->hooks.size(view->node->hooks.ctx, view->ino, &size_bytes); /* ENOENT: forgotten */
+	return size_bytes;
+}
+
+static void kcache_ask_task(void *arg)
+{
+	struct kcache_view *view = arg;
+	kcache_pause(view->node);
+	view->node->hooks.ask(view->node->hooks.ctx, view->ino);
+	view->asking = false;
+	if (view->closed)
+		mem_free(view);
+}
+
+static void kcache_view_ask(struct kcache_view *view)
+{
+	if (view->asking)
+		return;
+	view->asking = true;
+	task_spawn(view->node->loop, "ask", kcache_ask_task, view);
+}
+
+static void kcache_view_close(struct kcache_view *view)
+{
+	view->closed = true;
+	if (!view->asking)
+		mem_free(view);
+}
+
+static bool kcache_view_asks(const struct kcache *seam, uint32_t thread)
+{
+	(void)seam, (void)thread; /* the model of the kernel calls what such a question calls */
+	return false;
+}
+
 static void kcache_fini(struct kcache *seam)
 {
 	(void)seam; /* part of the node */
@@ -117,6 +178,11 @@ static const struct kcache_ops kcache_ops = {
 	.inval_attr = kcache_inval_attr,
 	.inval_entry = kcache_inval_entry,
 	.inval_epoch = kcache_inval_epoch,
+	.view_open = kcache_view_open,
+	.view_size = kcache_view_size,
+	.view_ask = kcache_view_ask,
+	.view_close = kcache_view_close,
+	.view_asks = kcache_view_asks,
 	.fini = kcache_fini,
 };
 

@@ -132,6 +132,8 @@ struct sim_kernel_hooks {
 	int (*inval_attr)(void *ctx, uint64_t ino);
 	int (*inval_epoch)(void *ctx);
 	int (*inval_entry)(void *ctx, uint64_t parent, struct str name);
+	int (*size)(void *ctx, uint64_t ino, uint64_t *ret_size_bytes); /* NULL: nobody may look */
+	void (*ask)(void *ctx, uint64_t ino);
 	void *ctx;
 };
 void sim_node_kernel(struct sim_node *node, const struct sim_kernel_hooks *hooks);
