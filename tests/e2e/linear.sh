@@ -9,8 +9,9 @@
 #   --kind         nothing is killed or stopped
 #   --no-locks     without locks
 #   --servers      servers are killed, too
+#   --keep DIR     where the logs of a run go that is not clean
 . "$(dirname "$0")/lib.sh"
-HISTORIES=63 MOUNTS=3 SEED=$$ KIND='' LOCKS=1 VICTIMS=()
+HISTORIES=63 MOUNTS=3 SEED=$$ KIND='' LOCKS=1 KEEP='' VICTIMS=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--histories) HISTORIES=$2; shift ;;
@@ -18,6 +19,7 @@ while [ $# -gt 0 ]; do
 	--seed) SEED=$2; shift ;;
 	--kind) KIND=1 ;;
 	--no-locks) LOCKS=0 ;;
+	--keep) KEEP=$2; shift ;;
 	--servers) VICTIMS=(mds0 oss0) ;;
 	*) fail "$1: no such option" ;;
 	esac
@@ -69,4 +71,7 @@ done
 for pid in "${workers[@]}"; do wait "$pid" || fail 'a worker failed'; done
 linear look --dir "$MNT/linear" --log "$WORK/log.last" --rounds "$ROUNDS" || fail 'the last look'
 printf '%d times something was killed, %d times stopped\n' "$killed" "$paused"
-linear judge "$WORK"/log.[0-9]* "$WORK/log.last" || fail "several mounts do not look like one (again: $0 --seed $SEED)"
+if ! linear judge "$WORK"/log.[0-9]* "$WORK/log.last"; then
+	[ -z "$KEEP" ] || { mkdir -p "$KEEP" && cp "$WORK"/log.* "$KEEP"; }
+	fail "several mounts do not look like one (again: $0 --seed $SEED)"
+fi

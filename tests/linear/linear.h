@@ -24,6 +24,8 @@ enum {
 #define LINEAR_NEVER UINT64_MAX
 /* What was read is nothing that was ever written: fits nowhere. */
 #define LINEAR_TORN UINT64_MAX
+/* The same, and zeros where something should be. */
+#define LINEAR_ZEROS (UINT64_MAX - 1)
 
 /* What an object is, as its model has it. Compared as bytes: what is unused is zero. */
 struct linear_state {

@@ -70,7 +70,7 @@ struct judging {
 	size_t count, room, first; /* first: of the file that is read */
 	unsigned errors;
 	uint64_t by_slot[LOG_SLOTS], bad_by_slot[LOG_SLOTS];
-	uint64_t histories, ops, lost, cut, bad, steps_longest;
+	uint64_t histories, ops, lost, cut, two_looks, zeros, bad, steps_longest;
 };
 
 static unsigned fields_of(const char *line, uint64_t ret_fields[FIELDS_MAX])
@@ -167,6 +167,46 @@ static bool is_data(const struct linear_op *op)
 	return op->kind == LINEAR_WRITE || op->kind == LINEAR_APPEND;
 }
 
+static bool changes_names(const struct linear_op *op)
+{
+	return op->kind >= LINEAR_CREATE && op->kind <= LINEAR_EXCHANGE && (!op->returned || op->rc == 0);
+}
+
+static bool touches(const struct linear_op *op, uint32_t name)
+{
+	return op->a == name || (op->kind >= LINEAR_RENAME && op->b == name);
+}
+
+/* Linux looks at both names of a rename, one after the other, before it asks the file system. If others change one of them in between, it may find the same
+ * file behind both, and do nothing; or something behind the second, when the first was there no more. So nobody knows what came of it. */
+static bool was_looked_at_twice(const struct entry *entries, size_t count, const struct linear_op *op)
+{
+	bool may = op->kind == LINEAR_MOVE ? op->rc == -EEXIST : op->rc == 0;
+	if (!op->returned || !may || op->kind < LINEAR_RENAME || op->kind > LINEAR_EXCHANGE)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		const struct linear_op *other = &entries[i].op;
+		bool meet = other->call_at < op->return_at && (!other->returned || op->call_at < other->return_at);
+		if (other->client != op->client && changes_names(other) && meet && (touches(other, op->a) || touches(other, op->b)))
+			return true;
+	}
+	return false;
+}
+
+/* Linux fills a page, and looks at the file's size later: one that grows or is cut off in between makes it show zeros. */
+static bool met_a_change(const struct entry *entries, size_t count, const struct linear_op *op)
+{
+	if ((op->kind != LINEAR_READ && op->kind != LINEAR_LIST) || !op->returned || op->seen.words[0] != LINEAR_ZEROS)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		const struct linear_op *other = &entries[i].op;
+		bool changes = other->kind == LINEAR_WRITE || other->kind == LINEAR_TRUNCATE || other->kind == LINEAR_APPEND;
+		if (changes && other->call_at < op->return_at && (!other->returned || op->call_at < other->return_at))
+			return true;
+	}
+	return false;
+}
+
 static void judge(struct judging *judging, const struct entry *entries, size_t count)
 {
 	uint64_t cut_at = LINEAR_NEVER, start = entries[0].op.call_at;
@@ -184,6 +224,14 @@ static void judge(struct judging *judging, const struct entry *entries, size_t c
 		ops[kept].call_at -= start;
 		ops[kept].returned = ops[kept].returned && ops[kept].return_at <= cut_at;
 		ops[kept].return_at = ops[kept].returned ? ops[kept].return_at - start : LINEAR_NEVER;
+		if (was_looked_at_twice(entries, count, &entries[i].op)) {
+			ops[kept].returned = false; /* it happened before its return, or never */
+			judging->two_looks++;
+		}
+		if (met_a_change(entries, count, &entries[i].op)) {
+			ops[kept].returned = false;
+			judging->zeros++;
+		}
 		kept++;
 	}
 	const struct linear_model *model = log_slot_model(entries[0].slot);
@@ -219,9 +267,12 @@ int log_judge(char *const *paths, unsigned count)
 			judge(&judging, &judging.entries[at], end - at);
 		}
 	}
-	printf("%llu histories, %llu operations judged, %llu never returned, %llu histories cut at a lost write, longest search %llu steps: "
-	       "%llu not linearizable, %u errors\n", (unsigned long long)judging.histories, (unsigned long long)judging.ops,
-	       (unsigned long long)judging.lost, (unsigned long long)judging.cut, (unsigned long long)judging.steps_longest,
+	printf("%llu histories, %llu operations judged, %llu never returned, %llu histories cut at a lost write, ",
+	       (unsigned long long)judging.histories, (unsigned long long)judging.ops, (unsigned long long)judging.lost,
+	       (unsigned long long)judging.cut);
+	printf("%llu renames of which nobody knows, %llu reads of zeros in the middle of a change, ", (unsigned long long)judging.two_looks,
+	       (unsigned long long)judging.zeros);
+	printf("longest search %llu steps: %llu not linearizable, %u errors\n", (unsigned long long)judging.steps_longest,
 	       (unsigned long long)judging.bad, judging.errors);
 	for (unsigned slot = 0; slot < LOG_SLOTS; slot++)
 		printf("%s%u %llu of %llu bad%s", log_slot_model(slot)->name, slot, (unsigned long long)judging.bad_by_slot[slot],

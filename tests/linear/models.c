@@ -7,8 +7,8 @@
 
 static void text_of(char *text, size_t size, const char *what, uint64_t value)
 {
-	if (value == LINEAR_TORN)
-		(void)snprintf(text, size, "%s: nothing that was written", what);
+	if (value == LINEAR_TORN || value == LINEAR_ZEROS)
+		(void)snprintf(text, size, "%s: %s", what, value == LINEAR_ZEROS ? "zeros" : "nothing that was written");
 	else
 		(void)snprintf(text, size, "%s %llu", what, (unsigned long long)value);
 }

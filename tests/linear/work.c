@@ -23,6 +23,7 @@ struct worker {
 	struct rng rng;
 	struct log log;
 	int dir_fd, lock_fds[LOG_LOCKS];
+	uint64_t lock_seen_ns[LOG_LOCKS]; /* when a call on it last succeeded */
 	unsigned round, owner; /* owner: of locks, a new one in each life */
 	unsigned numbers[LOG_SLOTS]; /* given out in this round */
 	/* under way */
@@ -47,11 +48,16 @@ static void pause_us(uint64_t us)
 
 /* ---- recording ------------------------------------------------------------------------------------------------ */
 
-static void call(struct worker *worker, unsigned slot, enum linear_kind kind, uint32_t a, uint32_t b)
+static void call_at(struct worker *worker, unsigned slot, enum linear_kind kind, uint32_t a, uint32_t b, uint64_t at_ns)
 {
 	worker->slot = slot;
-	worker->op = (struct linear_op){.kind = kind, .a = a, .b = b, .call_at = work_now_ns()};
+	worker->op = (struct linear_op){.kind = kind, .a = a, .b = b, .call_at = at_ns};
 	worker->id = log_call(&worker->log, worker->round, slot, &worker->op);
+}
+
+static void call(struct worker *worker, unsigned slot, enum linear_kind kind, uint32_t a, uint32_t b)
+{
+	call_at(worker, slot, kind, a, b, work_now_ns());
 }
 
 static void done(struct worker *worker, int rc)
@@ -124,6 +130,24 @@ static void look_size(struct worker *worker, unsigned slot, int fd)
 		size_seen(worker, &stat); /* not there yet: empty */
 }
 
+static bool is_zeros(const uint8_t *buf, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (buf[i] != 0)
+			return false;
+	return true;
+}
+
+/* Nothing that was written, but what Linux shows where a file was, or will be: zeros. */
+static bool ends_in_zeros(bool is_register, uint32_t object, const uint8_t *buf, size_t len)
+{
+	size_t good = 0;
+	while (!is_register && good + LINEAR_RECORD_BYTES <= len &&
+	       linear_content_value(object, buf + good, LINEAR_RECORD_BYTES) != LINEAR_TORN)
+		good += LINEAR_RECORD_BYTES;
+	return good < len && is_zeros(buf + good, len - good);
+}
+
 static void look_content(struct worker *worker, unsigned slot, int fd)
 {
 	uint8_t buf[READ_BYTES];
@@ -139,6 +163,8 @@ static void look_content(struct worker *worker, unsigned slot, int fd)
 	else if (got > 0)
 		worker->op.seen.words[0] = (size_t)got == registers[slot].len ?
 						   linear_content_value(object_of(worker, slot), buf, (size_t)got) : LINEAR_TORN;
+	if (worker->op.seen.words[0] == LINEAR_TORN && ends_in_zeros(is_register, object_of(worker, slot), buf, (size_t)got))
+		worker->op.seen.words[0] = LINEAR_ZEROS;
 	done(worker, 0);
 }
 
@@ -251,8 +277,10 @@ static void step_lock(struct worker *worker, unsigned slot)
 	int *fd = &worker->lock_fds[slot - (LOG_SLOTS - LOG_LOCKS)];
 	if (!worker->opts->locks || worker->owner >= OWNERS_MAX)
 		return;
-	if (*fd == NO_FD)
+	if (*fd == NO_FD) {
 		*fd = file_open(worker, slot, O_RDWR);
+		worker->lock_seen_ns[slot - (LOG_SLOTS - LOG_LOCKS)] = work_now_ns();
+	}
 	if (*fd < 0)
 		return;
 	uint64_t draw = rng_below(&worker->rng, 4);
@@ -264,18 +292,21 @@ static void step_lock(struct worker *worker, unsigned slot)
 		failed(worker, worker->id, errno);
 	else
 		done(worker, rc < 0 ? -EAGAIN : 0);
+	if (rc == 0)
+		worker->lock_seen_ns[slot - (LOG_SLOTS - LOG_LOCKS)] = worker->op.return_at;
 }
 
-/* The system gives back what this life holds, at some moment from now on: at once in order, or when the dead mount is evicted. */
+/* The system gives back what this life holds: with close, or, if the mount was evicted, at any moment since the lock was last seen to be there. */
 static void locks_leave(struct worker *worker, bool in_order)
 {
 	for (unsigned i = 0; i < LOG_LOCKS; i++) {
 		if (worker->lock_fds[i] == NO_FD)
 			continue;
-		call(worker, LOG_SLOTS - LOG_LOCKS + i, LINEAR_RELEASE, worker->owner, 0);
-		int rc = close(worker->lock_fds[i]);
+		uint64_t now_ns = work_now_ns();
+		bool released = close(worker->lock_fds[i]) == 0 && in_order;
 		worker->lock_fds[i] = NO_FD;
-		if (in_order && rc == 0)
+		call_at(worker, LOG_SLOTS - LOG_LOCKS + i, LINEAR_RELEASE, worker->owner, 0, released ? now_ns : worker->lock_seen_ns[i]);
+		if (released)
 			done(worker, 0);
 	}
 }
