@@ -78,7 +78,8 @@ struct client_op {
 	struct list_node fill_link; /* node->fills */
 	uint64_t fill_number;
 	bool filling;          /* it reads, or has read */
-	bool reads_cached;     /* of a read: by a lease with which nobody else changes the file */
+	uint32_t reads_running; /* a copy has several, of one file */
+	bool reads_cached;     /* these: by a lease with which nobody else changes the file, when the first of them began */
 };
 /* The answer of a read has been handed to the kernel (or could not be). Does not park. Needed when op->reading is set; harmless else. */
 void client_op_done(struct client *client, struct client_op *op);
