@@ -32,6 +32,7 @@ struct client_conf {
 	uint64_t dirty_file_bytes_max; /* the same of one file; 0: half of that */
 	uint64_t ahead_bytes_max;    /* an open file is read ahead; 0: 4 MiB; or CLIENT_NO_READ_AHEAD */
 	uint32_t inline_bytes_max;   /* data up to this travels inside messages; 0: 16 KiB; at most 64 KiB */
+	uint64_t servers_copy_bytes_min; /* less than this is not copied from object to object, which waits for disks; 0: 1 MiB */
 	uint64_t attempt_ns;         /* how long one copy of a call waits for its answer before another is sent; 0: 5 s */
 	uint64_t attr_ttl_ns, entry_ttl_ns; /* that the kernel may cache what we hold a lease on; 0: 1 s */
 	uint32_t leases_max;         /* inodes that leases are held on; 0: 131072 */
@@ -79,7 +80,8 @@ struct client_op {
 	struct list_node fill_link; /* node->fills */
 	uint64_t fill_number;
 	bool filling;          /* it reads, or has read */
-	bool reads_cached;     /* of a read: by a lease with which nobody else changes the file */
+	uint32_t reads_running; /* a copy has several, of one file */
+	bool reads_cached;     /* these: by a lease with which nobody else changes the file, when the first of them began */
 };
 /* The answer of a read has been handed to the kernel (or could not be). Does not park. Needed when op->reading is set; harmless else. */
 void client_op_done(struct client *client, struct client_op *op);
@@ -260,6 +262,9 @@ struct client_counters {
 	uint64_t behind_reads;        /* answered from what waits to be written */
 	uint64_t ahead_bytes, ahead_hits; /* read ahead; reads that found all they wanted there */
 	uint64_t ahead_unused;        /* bytes of these that were dropped without having been read */
+	uint64_t copied_bytes;        /* by copy_file_range, in all */
+	uint64_t copied_on_servers;   /* of these, bytes that went from object to object */
+	uint64_t copies_crossed;      /* a lease was recalled when the other had come */
 	uint64_t small_moved;         /* files that outgrew their inode */
 	uint64_t opens_told;          /* files opened without a call that the MDT had to know of */
 	uint64_t locks_reclaimed;     /* ranges told to a restarted MDT */

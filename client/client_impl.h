@@ -603,6 +603,20 @@ int data_write_through(struct client *client, struct client_op *op, struct node 
 /* Of a file whose size is ours: into buf at its start. How many bytes. Parks, as a running read by our lease; asks no MDT. */
 int64_t data_read_ahead(struct client *client, struct node *node, uint64_t offset, struct client_buf *buf, size_t len);
 
+/* ---- space.c ---------------------------------------------------------------------------------------------------- */
+/* A change of the objects that does not go by this mount's memory, as a write: not in the middle of a truncation, under a lease that allows writing, after all
+ * that waits here. lease_data_leave(NEED_WRITE) follows. Parks. ENOSPC: some of that found no room. */
+int space_enter(struct client *client, struct client_op *op, struct node *node);
+
+/* ---- copy_servers.c --------------------------------------------------------------------------------------------- */
+struct copy_range {
+	struct client_file *from, *to;
+	uint64_t from_at, to_at, len; /* bytes */
+};
+/* The first part of the range, from object to object, without its data coming here: how many bytes, or 0: there is no such way for it now. Parks.
+ * Errors: EHOSTUNREACH (an OST that others need does not answer), those of writing. */
+int64_t copy_on_servers(struct client *client, struct client_op *op, const struct copy_range *range);
+
 /* ---- atime.c ---------------------------------------------------------------------------------------------------- */
 /* The inode has been read for `op`: its atime moves if the mount's rule says so. Does not park. */
 void atime_read(struct client *client, const struct client_op *op, struct node *node);

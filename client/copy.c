@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Copying a range of one file to another, or within one: through this mount's buffers, several at once, holes as holes.
+ * Copying a range of one file to another, or within one: by the servers where the objects fit each other (copy_servers.c), else through this mount's buffers,
+ * several at once, holes as holes.
  *
  * Each buffer is read under a lease of the source and written under one of the destination, one after the other and never both: two mounts that copy a
  * to b and b to a do not wait for each other. What others write to either file meanwhile is copied, or not, buffer by buffer, as with read and write. */
@@ -20,6 +21,7 @@ struct copy {
 	uint64_t from_at, to_at, len; /* what is left; bytes */
 	uint64_t done;
 	uint64_t data_end;            /* in the source: no hole before it, as far as is known */
+	bool by_memory;               /* all that is left */
 	struct fanout fanout;
 };
 struct copy_job {
@@ -56,6 +58,7 @@ static void move_on(struct copy *copy, uint64_t len)
 	copy->to_at += len;
 	copy->len -= len;
 	copy->done += len;
+	copy->client->counters.copied_bytes += len;
 }
 
 /* Up to `len` bytes of data. 1: all of it; 0: the source ended; errors. */
@@ -127,6 +130,20 @@ static int copy_hole(struct copy *copy, uint64_t len)
 	return copy_data(copy, len - holes);
 }
 
+/* 1: some of it is done, by the servers; 0: by this mount's memory then; errors. */
+static int copy_far(struct copy *copy)
+{
+	if (copy->by_memory)
+		return 0;
+	struct copy_range range = {copy->from, copy->to, copy->from_at, copy->to_at, copy->len};
+	int64_t done = copy_on_servers(copy->client, copy->op, &range);
+	copy->by_memory = done == -EHOSTUNREACH;
+	if (done <= 0)
+		return copy->by_memory ? 0 : (int)done;
+	move_on(copy, (uint64_t)done);
+	return 1;
+}
+
 static uint64_t data_len(const struct copy *copy)
 {
 	return copy->data_end > copy->from_at ? min_u64(copy->len, copy->data_end - copy->from_at) : 1;
@@ -159,6 +176,9 @@ int64_t client_copy(struct client *client, struct client_op *op, struct client_f
 		return len == 0 || from_at == INT64_MAX ? 0 : fail(EFBIG);
 	do {
 		uint64_t hole = 0;
+		rc = copy_far(&copy);
+		if (rc != 0)
+			continue;
 		rc = look_ahead(&copy, &hole);
 		if (rc == 0)
 			rc = hole > 0 ? copy_hole(&copy, hole) : copy_data(&copy, data_len(&copy));

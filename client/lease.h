@@ -42,6 +42,8 @@ enum lease_need { NEED_READ, NEED_FILL, NEED_WRITE, NEED_APPEND, NEED_PAGES_OUT 
 /* Parks until the node's data lease allows it and is not being given back, and counts the use in; lease_data_leave follows.
  * Errors: ERR_evicted, ERR_interrupted, ERR_aborted, those of the call. */
 int lease_data_enter(struct client *client, struct client_op *op, struct node *node, enum lease_need need);
+/* The same if nothing has to be waited for; NEED_READ, NEED_WRITE. Does not park: for whoever is counted in elsewhere already, and so must not wait for an MDT. */
+bool lease_data_try(struct client *client, struct client_op *op, struct node *node, enum lease_need need);
 void lease_data_leave(struct client *client, struct client_op *op, struct node *node, enum lease_need need);
 /* Until every read into the kernel's pages that has come by now is answered, or deadline_ns. Comes before whatever tells the kernel that the
  * inode has changed: from then on the kernel takes a short answer to an older read for zeros up to the size that it knew, and not for the end

@@ -158,6 +158,42 @@ void lease_wait_for_fills(struct client *client, struct node *node, uint64_t dea
 		(void)waitq_wait(&node->changed, client_loop(client), deadline_ns); /* either way */
 }
 
+/* A read sees the file as it was before or after a truncation, not in the middle of one. */
+static bool waits_for_truncation(const struct node *node, enum lease_need need)
+{
+	return (need == NEED_READ || need == NEED_FILL) && node->truncating_reads;
+}
+
+static bool may_enter(const struct client *client, const struct node *node, enum lease_need need)
+{
+	return !node->giving && !waits_for_truncation(node, need) && lease_is_live(client) && is_enough(node, need);
+}
+
+static void count_in(struct client *client, struct client_op *op, struct node *node, enum lease_need need)
+{
+	if (need == NEED_FILL) {
+		node->reads_filling++;
+		node->pages = true;
+		node->fills_unleased = node->fills_unleased || (client->env->kcache != NULL && !is_enough(node, need));
+		op->filling = true;
+	} else if (need == NEED_READ) {
+		node->reads_running++;
+		if (op->reads_running++ == 0)
+			op->reads_cached = node_size_is_ours(node);
+		node->reads_cached += op->reads_cached;
+	} else {
+		node->writes_running++;
+	}
+}
+
+bool lease_data_try(struct client *client, struct client_op *op, struct node *node, enum lease_need need)
+{
+	if (!may_enter(client, node, need))
+		return false;
+	count_in(client, op, node, need);
+	return true;
+}
+
 int lease_data_enter(struct client *client, struct client_op *op, struct node *node, enum lease_need need)
 {
 	uint64_t client_id = client->identity.client;
@@ -167,18 +203,14 @@ int lease_data_enter(struct client *client, struct client_op *op, struct node *n
 	for (;;) {
 		if (client->identity.client != client_id)
 			return fail(ERR_evicted);
-		if (goes_on_while_giving(node, need))
-			break;
-		/* A read sees the file as it was before or after a truncation, not in the middle of one. */
-		bool waits = (need == NEED_READ || need == NEED_FILL) && node->truncating_reads;
-		if (!node->giving && !waits && lease_is_live(client) && is_enough(node, need))
+		if (goes_on_while_giving(node, need) || may_enter(client, node, need))
 			break;
 		if (node->giving && need == NEED_FILL && !held) {
 			held = true;
 			client->counters.reads_held++;
 		}
 		uint64_t get_count = node->get_count;
-		if (!node->giving && !waits && !node->getting && lease_is_live(client))
+		if (!node->giving && !waits_for_truncation(node, need) && !node->getting && lease_is_live(client))
 			get_start(client, node, mode_wanted(node, need), need == NEED_READ || need == NEED_WRITE);
 		int rc = session_wait(client, op, &node->changed);
 		if (rc < 0)
@@ -186,18 +218,7 @@ int lease_data_enter(struct client *client, struct client_op *op, struct node *n
 		if (node->get_count != get_count && node->get_rc < 0 && !err_is(node->get_rc, ERR_retry))
 			return node->get_rc;
 	}
-	if (need == NEED_FILL) {
-		node->reads_filling++;
-		node->pages = true;
-		node->fills_unleased = node->fills_unleased || (client->env->kcache != NULL && !is_enough(node, need));
-		op->filling = true;
-	} else if (need == NEED_READ) {
-		node->reads_running++;
-		op->reads_cached = node_size_is_ours(node);
-		node->reads_cached += op->reads_cached;
-	} else {
-		node->writes_running++;
-	}
+	count_in(client, op, node, need);
 	return 0;
 }
 
@@ -220,6 +241,7 @@ void lease_data_leave(struct client *client, struct client_op *op, struct node *
 		return;
 	if (need == NEED_READ) {
 		node->reads_running--;
+		op->reads_running--;
 		node->reads_cached -= op->reads_cached;
 		if (node->reads_running == 0 || node->reads_cached == 0)
 			changed(node);

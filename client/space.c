@@ -170,8 +170,7 @@ static int reach_all(struct reach *reach)
 
 /* ---- changing ---------------------------------------------------------------------------------------------------- */
 
-/* As a write: not in the middle of a truncation, under a lease that allows writing. Parks. */
-static int enter_change(struct client *client, struct client_op *op, struct node *node)
+int space_enter(struct client *client, struct client_op *op, struct node *node)
 {
 	for (;;) {
 		int rc = 0;
@@ -213,7 +212,7 @@ int client_fallocate(struct client *client, struct client_op *op, struct client_
 	struct node *node = file->node;
 	int rc = check_change(file, flags, offset, len);
 	if (rc == 0)
-		rc = enter_change(client, op, node);
+		rc = space_enter(client, op, node);
 	if (rc < 0)
 		return rc;
 	ahead_drop_all(node);

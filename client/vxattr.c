@@ -308,6 +308,10 @@ static int get_stats(struct client *client, struct arena *arena, struct blob *re
 	json_u64(&json, "unused_bytes", counters->ahead_unused);
 	json_u64(&json, "hits", counters->ahead_hits);
 	json_end(&json);
+	json_object_begin(&json, "copies");
+	json_u64(&json, "bytes", counters->copied_bytes);
+	json_u64(&json, "on_servers_bytes", counters->copied_on_servers);
+	json_end(&json);
 	json_u64(&json, "unstable_bytes", client_unstable_bytes(client));
 	json_u64(&json, "unsaved_bytes", client_unsaved_bytes(client));
 	json_u64(&json, "atimes_untold", atime_count(client));

@@ -49,7 +49,10 @@ const char *ost_fsname(const struct ost *ost);
 struct ost_counters {
 	uint64_t reads, writes, commits, punches, allocations, destroyed;
 	uint64_t read_bytes, written_bytes;
-	uint64_t repeats_answered;    /* copies of an answered write, punch or allocation */
+	uint64_t copies, copied_bytes; /* from object to object; bytes: holes do not count */
+	uint64_t copied_far_bytes;    /* of those, from other OSTs */
+	uint64_t sources_away;        /* copies that ended because another OST did not answer, or not now */
+	uint64_t repeats_answered;    /* of an answered write, punch, allocation or copy */
 	uint64_t in_progress;         /* copies of a running one */
 	uint64_t late_copies;         /* dropped: their answer was known to have arrived */
 	uint64_t late_at_submission;  /* of those, found out only after the data had come */

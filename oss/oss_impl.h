@@ -68,7 +68,7 @@ struct chunk {
 };
 
 /* ---- clients (clients.c) -------------------------------------------------------------------------------------- */
-struct answer { /* of a write, punch or allocation, by operation number */
+struct answer { /* of a write, punch, allocation or copy, by operation number */
 	struct map_node node;
 	struct list_node link; /* client->answers, by arrival */
 	uint64_t opno;
@@ -77,6 +77,7 @@ struct answer { /* of a write, punch or allocation, by operation number */
 	struct obj_write_rep write;
 	struct obj_punch_rep punch;
 	struct obj_alloc_rep alloc;
+	struct obj_copy_rep copy;
 };
 struct client {
 	struct map_node node; /* ost->clients */
@@ -89,6 +90,17 @@ struct client {
 	uint64_t watermark;
 	struct map by_opno;
 	struct list answers;
+};
+
+/* ---- copies (copy.c) -------------------------------------------------------------------------------------------- */
+enum { COPY_BUFFERS = 4 };
+struct copier {
+	uint8_t *slab;          /* COPY_BUFFERS of BUFFER_BYTES: other OSTs write what was asked of them there */
+	struct net_mr *slab_mr;
+	uint8_t *free_buffers[COPY_BUFFERS];
+	uint32_t free_count;
+	struct waitq buffer_q;
+	struct list sources;    /* struct source_ost: those that were asked so far */
 };
 
 struct ost {
@@ -115,6 +127,7 @@ struct ost {
 	uint8_t **free_buffers;
 	uint32_t free_count;
 	struct waitq buffer_q;
+	struct copier copier;
 	struct ost_counters counters;
 	char error[OST_ERROR_BYTES];
 	char address[NET_ADDR_BYTES_MAX];
@@ -178,6 +191,21 @@ void object_changed(struct ost *ost, struct object *object, int64_t mtime_ns);
 /* Everything applied so far becomes stable. Not under its gate. Parks. Errors: ERR_disk, and the target stops. */
 int object_commit(struct ost *ost, struct object *object);
 
+/* copy.c: what is copied from, on this OST or another. No gate of another object is held meanwhile. */
+int copier_init(struct ost *ost);
+void copier_fini(struct ost *ost);
+/* One of the few buffers that only copies use (BUFFER_BYTES). Parks. ERR_busy: there is none for long. */
+int copy_buffer_get(struct ost *ost, uint8_t **ret_buffer);
+void copy_buffer_put(struct ost *ost, uint8_t *buffer);
+struct copy_source {
+	uint32_t ost; /* index */
+	struct object_name name;
+	uint32_t layout_gen;
+};
+/* As object_read, object_seek. Parks, but not for long. Errors: EINVAL (there is no such OST), EHOSTUNREACH: the other OST does not answer, or not now. */
+int64_t copy_source_read(struct ost *ost, const struct copy_source *source, uint64_t offset, uint8_t *buffer, size_t len, uint8_t **ret_data);
+int copy_source_seek(struct ost *ost, const struct copy_source *source, uint64_t offset, bool hole, uint64_t *ret_offset);
+
 /* clients.c */
 struct client *client_find(struct ost *ost, uint64_t id);
 struct client *client_need(struct ost *ost, uint64_t id);
@@ -221,6 +249,7 @@ int ost_op_obj_commit(struct ost *ost, struct rpc_call *call, const struct obj_c
 int ost_op_obj_punch(struct ost *ost, struct rpc_call *call, const struct obj_punch_req *req, struct obj_punch_rep *rep);
 int ost_op_obj_alloc(struct ost *ost, struct rpc_call *call, const struct obj_alloc_req *req, struct obj_alloc_rep *rep);
 int ost_op_obj_seek(struct ost *ost, struct rpc_call *call, const struct obj_seek_req *req, struct obj_seek_rep *rep);
+int ost_op_obj_copy(struct ost *ost, struct rpc_call *call, const struct obj_copy_req *req, struct obj_copy_rep *rep);
 int ost_op_obj_destroy(struct ost *ost, struct rpc_call *call, const struct obj_destroy_req *req, struct obj_destroy_rep *rep);
 int ost_op_obj_stat(struct ost *ost, struct rpc_call *call, const struct obj_stat_req *req, struct obj_stat_rep *rep);
 int ost_op_ost_statfs(struct ost *ost, struct rpc_call *call, const struct ost_statfs_req *req, struct ost_statfs_rep *rep);

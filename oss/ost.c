@@ -209,6 +209,9 @@ static struct blob status_json(struct ost *ost, struct arena *arena)
 	json_u64(&json, "writes", c->writes);
 	json_u64(&json, "written_bytes", c->written_bytes);
 	json_u64(&json, "commits", c->commits);
+	json_u64(&json, "copies", c->copies);
+	json_u64(&json, "copied_bytes", c->copied_bytes);
+	json_u64(&json, "copied_far_bytes", c->copied_far_bytes);
 	json_u64(&json, "destroyed", c->destroyed);
 	json_u64(&json, "checksum_errors", c->sum_errors);
 	json_u64(&json, "flux_marks", c->flux_marks);
@@ -293,6 +296,8 @@ struct ost *ost_new(struct env *env, const struct ost_conf *conf)
 	waitq_init(&ost->beat_q);
 	waitq_init(&ost->recover_q);
 	waitq_init(&ost->buffer_q);
+	waitq_init(&ost->copier.buffer_q);
+	list_init(&ost->copier.sources);
 	return ost;
 }
 
@@ -336,6 +341,8 @@ static int start_rpc(struct ost *ost, char ret_address[NET_ADDR_BYTES_MAX])
 	}
 	(void)snprintf(ret_address, NET_ADDR_BYTES_MAX, "%s", ost->address);
 	rc = buffers_init(ost, ost->conf.buffers);
+	if (rc == 0)
+		rc = copier_init(ost);
 	return rc < 0 ? say(ost->error, rc, "memory for transfers cannot be registered") : 0;
 }
 
@@ -406,6 +413,7 @@ void ost_free(struct ost *ost)
 	if (ost->rpc != NULL)
 		rpc_free(ost->rpc);
 	buffers_fini(ost);
+	copier_fini(ost);
 	kvq_fini(&ost->kvq);
 	cmap_free(ost->map);
 	mem_free(ost);

@@ -350,7 +350,8 @@
 	OP(ost_statfs, 0x0207, OPF_IDEMPOTENT, 1, "Space of the OST.")                                                    \
 	OP(replay_done, 0x0208, OPF_IDEMPOTENT, 1, "This client has replayed all it had: new I/O may begin when all have.") \
 	OP(obj_alloc, 0x0209, OPF_MUTATES, 1, "Reserve space for a range of an object, or zero it and keep its space; stable when answered.") \
-	OP(obj_seek, 0x020a, OPF_IDEMPOTENT, 1, "Where the next data or the next hole of an object begins.")
+	OP(obj_seek, 0x020a, OPF_IDEMPOTENT, 1, "Where the next data or the next hole of an object begins.")              \
+	OP(obj_copy, 0x020b, OPF_MUTATES, 1, "Copy a range of an object, of this OST or another, into one of this OST; stable when answered.")
 
 #define obj_read_REQ(F)                                                           \
 	F(ino, ino, 1, "file")                                                    \
@@ -431,6 +432,23 @@
 	F(u64, offset, 1, "from here on")                                    \
 	F(u8, hole, 1, "1: the next hole, which is at the object's end at the latest; 0: the next data")
 #define obj_seek_REP(F) F(u64, offset, 1, "UINT64_MAX: no data from there on")
+
+#define obj_copy_REQ(F)                                                      \
+	F(ino, ino, 1, "the destination")                                    \
+	F(u32, component, 1, "")                                             \
+	F(u32, stripe, 1, "")                                                \
+	F(u32, layout_gen, 1, "")                                            \
+	F(u64, offset, 1, "in it")                                           \
+	F(u32, len, 1, "1..16 MiB")                                          \
+	F(u8, flags, 1, "enum copy_flags")                                   \
+	F(i64, mtime_ns, 1, "")                                              \
+	F(u32, from_ost, 1, "index of the OST that has the source")          \
+	F(ino, from_ino, 1, "the source: what it does not have is copied as zeros") \
+	F(u32, from_component, 1, "")                                        \
+	F(u32, from_stripe, 1, "")                                           \
+	F(u32, from_layout_gen, 1, "")                                       \
+	F(u64, from_offset, 1, "in it")
+#define obj_copy_REP(F) F(u64, size_bytes, 1, "of the destination afterwards")
 
 /* ---- MGS (embedded in MDT 0) ---------------------------------------------------------------------------------- */
 #define PROTO_MGS_OPS(OP)                                                                                        \

@@ -55,6 +55,10 @@ enum alloc_flags {
 	ALLOC_ZERO = 1,   /* what is there reads as zeros afterwards */
 	ALLOC_EXTEND = 2, /* the object ends at the range's end or later afterwards */
 };
+enum copy_flags {
+	COPY_EXTEND = 1, /* the destination ends at the range's end or later afterwards; else where the last data of the range does, or later */
+};
+enum { COPY_BYTES_MAX = 16 * 1024 * 1024 }; /* of one obj_copy */
 /* Where a file's data is: with its inode, and then in the answer (what is missing to its size is zeros), or in its objects. */
 enum data_place { DATA_PLACE_UNKNOWN, DATA_INLINE, DATA_AT_OBJECTS };
 enum reclaim_kind { RECLAIM_OPENS, RECLAIM_LEASES, RECLAIM_LOCKS };

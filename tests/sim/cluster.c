@@ -76,12 +76,14 @@ static void hook_ask(void *ctx, uint64_t ino)
 
 static void client_main(struct process *process, struct env *env)
 {
-	static const uint64_t dirty_max[] = {0, 64 * KIB, 512 * KIB};
+	static const uint64_t dirty_max[] = {0, 64 * KIB, 512 * KIB}, copy_min[] = {1, 64 * KIB, 256 * KIB, UINT64_MAX};
 	struct cluster *cluster = process->cluster;
+	uint64_t copy_bytes_min = copy_min[cluster->opts.seed / 3 % ARRAY_COUNT(copy_min)];
 	bool strict = (cluster->opts.seed + process->index) % 4 == 0;
 	process->client = client_new(env, &(struct client_conf){.mgs = MGS_ADDRESS, .fsname = "sim", .host = process->name, .mountpoint = "/sim",
 								.atime = strict ? CLIENT_ATIME_STRICT : CLIENT_ATIME_RELATIVE,
 								.pid = process->index + 1, .buffers = SIM_BUFFERS, .attempt_ns = NS_PER_S,
+								.servers_copy_bytes_min = copy_bytes_min,
 								.dirty_bytes_max = dirty_max[cluster->opts.seed % ARRAY_COUNT(dirty_max)]});
 	int rc = client_start(process->client);
 	if (rc < 0) {

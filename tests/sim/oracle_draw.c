@@ -208,6 +208,10 @@ static void handle_op_draw(struct model *model, struct rng *rng, struct model_op
 		if (from != NULL && from->kind != MODEL_FILE) /* what is no file is refused by the kernel */
 			op->from_handle = op->handle, from = inode;
 		op->from_offset = offset_draw(rng, from != NULL ? from->data.size : 0);
+		if (rng_chance(rng, 500000)) { /* as whole files are copied: at the same place within a stripe, and much */
+			op->from_offset = round_down(op->from_offset, 65536) + op->offset % 65536;
+			op->len = rng_range(rng, 1, 800000);
+		}
 	}
 	if (op->kind == MOP_SEEK)
 		op->flags = rng_chance(rng, 500000) ? MS_HOLE : 0;

@@ -50,7 +50,7 @@ int shared_prepare(struct kernel *kernel)
 		rc = kernel_link(kernel, mode_paths[0], mode_paths[1]);
 	for (unsigned i = 0; i < 2 && (rc == 0 || rc == -EEXIST); i++)
 		rc = make_file(kernel, turn_paths[i]);
-	return rc == -EEXIST ? 0 : rc;
+	return rc < 0 && rc != -EEXIST ? rc : shared_copy_prepare(kernel);
 }
 
 /* ---- contested names ------------------------------------------------------------------------------------------ */
@@ -377,8 +377,8 @@ static void step_turn(struct shared *shared, struct kernel *kernel, struct rng *
 
 void shared_step(struct shared *shared, struct kernel *kernel, struct rng *rng, struct shared_op *op)
 {
-	bool joins = shared->at_modes > 0 && rng_chance(rng, 500000);
-	op->kind = joins ? SHARED_MODE : (enum shared_kind)rng_below(rng, SHARED_KINDS);
+	bool joins = shared->at_modes + shared->at_copies > 0 && rng_chance(rng, 500000);
+	op->kind = joins ? (shared->at_modes > 0 ? SHARED_MODE : SHARED_COPY) : (enum shared_kind)rng_below(rng, SHARED_KINDS);
 	op->name = (unsigned)rng_below(rng, SHARED_NAMES);
 	shared->ops++;
 	{
@@ -409,6 +409,13 @@ void shared_step(struct shared *shared, struct kernel *kernel, struct rng *rng, 
 		op->at_modes = false;
 		shared->at_modes--;
 		break;
+	case SHARED_COPY:
+		shared->at_copies++;
+		op->at_copies = true;
+		shared_copy_steps(shared, kernel, rng);
+		op->at_copies = false;
+		shared->at_copies--;
+		break;
 	default:
 		step_contest(shared, kernel, op);
 	}
@@ -421,7 +428,8 @@ void shared_crashed(struct shared *shared, struct shared_op *op)
 		published_drop(shared, op->publishing);
 	op->publishing = NULL;
 	shared->at_modes -= op->at_modes;
-	op->at_modes = false;
+	shared->at_copies -= op->at_copies;
+	op->at_modes = op->at_copies = false;
 	if (op->sets_turn) {
 		shared->turn_busy = op->sets_turn = false;
 		shared->turn_lost = true;
@@ -477,4 +485,6 @@ void shared_verify(struct shared *shared, struct kernel *kernel)
 		if (!published->busy && world_failure(shared->world) == NULL)
 			read_check(shared, kernel, published);
 	}
+	if (world_failure(shared->world) == NULL)
+		shared_copy_verify(shared, kernel);
 }

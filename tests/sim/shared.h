@@ -14,7 +14,7 @@
 enum { SHARED_NAMES = 5, SHARED_PATH_BYTES = 48, SHARED_PUBLISHED_MAX = 24, SHARED_BYTES_MAX = 200000, SHARED_MODES = 64 };
 enum shared_kind {
 	SHARED_CREATE, SHARED_UNLINK, SHARED_MKDIR, SHARED_RMDIR, SHARED_RENAME, SHARED_UNRENAME, SHARED_LINK, SHARED_PUBLISH, SHARED_READ,
-	SHARED_LIST, SHARED_WATCH, SHARED_MODE, SHARED_KINDS,
+	SHARED_LIST, SHARED_WATCH, SHARED_MODE, SHARED_COPY, SHARED_KINDS,
 };
 struct published {
 	struct list_node link;
@@ -27,7 +27,7 @@ struct shared_op {
 	unsigned name;
 	bool in_flight;
 	struct published *publishing;
-	bool at_modes, sets_mode, sets_turn;
+	bool at_modes, at_copies, sets_mode, sets_turn;
 };
 /* What happened to one contested name; `open`: may have happened, its client crashed. */
 struct shared_name {
@@ -47,6 +47,10 @@ struct shared {
 	bool turn_busy, turn_lost;
 	unsigned at_modes; /* so many are at it just now: others join them */
 	bool mode_busy, mode_lost; /* lost: a client crashed while it set one, which may still happen */
+	/* of two files that are copied to each other */
+	bool copies_ready; /* all of both was written */
+	unsigned at_copies; /* so many are at it just now: others join them */
+	uint64_t copies_read;
 	uint64_t ops, wins, losses, reads, outlived, modes_seen, turns_seen; /* outlived: what was open had lost its name */
 };
 
@@ -60,5 +64,10 @@ void shared_step(struct shared *shared, struct kernel *kernel, struct rng *rng, 
 void shared_crashed(struct shared *shared, struct shared_op *op);
 /* In a task of a fresh client, when nobody works any more. */
 void shared_verify(struct shared *shared, struct kernel *kernel);
+
+/* shared_copy.c. In tasks; park. */
+int shared_copy_prepare(struct kernel *kernel);
+void shared_copy_steps(struct shared *shared, struct kernel *kernel, struct rng *rng);
+void shared_copy_verify(struct shared *shared, struct kernel *kernel);
 
 #endif
