@@ -54,6 +54,7 @@ struct ost_counters {
 	uint64_t late_copies;         /* dropped: their answer was known to have arrived */
 	uint64_t late_at_submission;  /* of those, found out only after the data had come */
 	uint64_t evicted_refused, drained; /* requests of evicted clients; running ones that a new map waited for */
+	uint64_t evicted_commits;     /* objects made stable because a client that had written to them was evicted */
 	uint64_t grace_refusals;
 	uint64_t replays_applied, replays_superseded; /* superseded: newer or stable bytes stand there */
 	uint64_t replays_refused;     /* came when recovery did not wait for them (any more) */

@@ -214,6 +214,7 @@ static struct blob status_json(struct ost *ost, struct arena *arena)
 	json_u64(&json, "flux_marks", c->flux_marks);
 	json_u64(&json, "replays", c->replays_applied);
 	json_u64(&json, "late_copies", c->late_copies);
+	json_u64(&json, "commits_for_evicted", c->evicted_commits);
 	rpc_counts_json(ost->rpc, &json);
 	json_end(&json);
 	return json_blob(&json);
@@ -373,8 +374,7 @@ static void commit_all(struct ost *ost)
 			if (object->committed >= object->applied)
 				continue;
 			found = true;
-			object->users++;
-			list_remove(&object->lru);
+			object_use(object);
 			(void)object_commit(ost, object); /* a failure stops the target */
 			object_put(ost, object);
 		}

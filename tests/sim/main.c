@@ -100,6 +100,7 @@ static void coverage_print(const struct cluster_coverage *coverage, bool *ret_co
 		{"regions closed late (bulk cut)", client->bulk_cut, true},
 		{"sizes asked by clients", client->glimpses, true},
 		{"mounts evicted", client->evicted, true},
+		{"objects made stable because their writer was evicted", coverage->ost.evicted_commits, true},
 		{"attributes, names, lists from leases", client->attr_hits + client->name_hits + client->list_hits, true},
 		{"opens by a lease, without a call", client->open_hits, true},
 		{"of these told later", client->opens_told, true},
