@@ -44,6 +44,8 @@ void ost_free(struct ost *ost);
 uint8_t ost_state(const struct ost *ost); /* enum target_state */
 uint32_t ost_index(const struct ost *ost);
 const char *ost_fsname(const struct ost *ost);
+/* That client is evicted, and nothing of it is under way here, or unstable, any more. */
+bool ost_has_fenced(const struct ost *ost, uint64_t client);
 
 /* What happened since the start; for status and the simulator's coverage. */
 struct ost_counters {

@@ -431,6 +431,11 @@ const char *ost_fsname(const struct ost *ost)
 	return ost->fsname;
 }
 
+bool ost_has_fenced(const struct ost *ost, uint64_t client)
+{
+	return ost->map != NULL && cmap_is_evicted(ost->map, client);
+}
+
 struct ost_counters ost_counters(const struct ost *ost)
 {
 	return ost->counters;

@@ -496,6 +496,18 @@ static void file_truncate(struct model_inode *inode, uint64_t size, bool doubtfu
 	file_synced(inode);
 }
 
+/* lost_before: what was not saved may be gone by then. */
+static void file_truncate_by_name(struct model_inode *inode, uint64_t size, bool lost_before)
+{
+	if (!lost_before) {
+		file_truncate(inode, size, false);
+		return;
+	}
+	image_truncate(&inode->data, size);
+	inode->size_min = inode->size_max = size;
+	inode->mtime_known = false;
+}
+
 void model_acl_fill(const struct model_acl *acl, uint32_t mode, uint8_t ret_value[MODEL_ACL_BYTES])
 {
 	const uint32_t entries[5][3] = {{0x01, mode >> 6 & 7, UINT32_MAX}, {0x02, acl->user, MODEL_ACL_USER}, {0x04, acl->group, UINT32_MAX},
@@ -652,7 +664,7 @@ static void apply_inode(struct model *model, const struct model_op *op)
 	struct model_xattr *xattr = &inode->xattrs[op->xattr];
 	switch (op->kind) {
 	case MOP_TRUNCATE:
-		file_truncate(inode, op->len, false);
+		file_truncate_by_name(inode, op->len, model->lost_before);
 		break;
 	case MOP_CHMOD:
 		inode->mode = op->mode;

@@ -76,6 +76,7 @@ struct model {
 	struct list inodes;
 	struct model_inode *root;
 	struct model_handle handles[MODEL_HANDLES];
+	bool lost_before; /* the operation that is applied now may have come after an eviction: a mount goes on with those that need nothing of before */
 };
 
 enum model_op_kind {
