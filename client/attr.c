@@ -151,13 +151,18 @@ static uint64_t attr_ttl_ns(struct client *client, struct node *node)
 int attr_to_entry(struct client *client, struct client_op *op, struct attr attr, struct client_entry *ret_entry)
 {
 	struct node *node = node_get(client, attr.ino);
+	uint64_t got = node->get_count;
 	int rc = 0;
 	if (S_ISREG(attr.mode)) {
 		bool shared = (attr.flags & ATTR_SIZE_AT_OBJECTS) != 0 && (attr.flags & ATTR_WRITERS_SELF) == 0;
 		rc = shared ? attr_glimpse(client, op, node, &attr) : 0;
 		if (rc == -ESTALE || rc == -ENOENT)
 			rc = 0; /* removed since the MDT answered: as it was then is a true answer */
-		if (rc == 0)
+		/* While the objects were asked, a lease on the data has come, and its size with it: what they have told is from before. */
+		bool overtaken = node->get_count != got && node->get_rc == 0 && node_size_is_ours(node);
+		if (rc == 0 && overtaken)
+			node_own_attr(node, &attr);
+		else if (rc == 0)
 			node_merge_attr(client, node, &attr);
 	}
 	atime_merge(client, node, &attr);

@@ -249,7 +249,6 @@ struct client {
 	bool stopping;              /* no new work of applications */
 	bool ended;                 /* no work at all: every wait gives up */
 	struct waitq end;           /* periodic tasks sleep here; woken when ended is set */
-	uint64_t wanted_epoch;
 	struct waitq joined_q, refreshed;
 	uint64_t next_opno, next_handle, next_waiter;
 	struct list opnos;          /* ascending */
@@ -349,6 +348,8 @@ void node_put(struct client *client, struct node *node);
 void node_count_lookup(struct client *client, struct ino ino);
 /* Merge what the MDT says with what we know better; sets *attr to what the kernel shall see. */
 void node_merge_attr(struct client *client, struct node *node, struct attr *attr);
+/* Size, blocks and mtime as we know them. */
+void node_own_attr(const struct node *node, struct attr *attr);
 int node_set_layout(struct node *node, struct blob bytes);
 /* Of what a message that tells the size and blocks says: enum size_flags. */
 uint8_t node_blocks_flag(const struct node *node);

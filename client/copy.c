@@ -6,7 +6,7 @@
  * to b and b to a do not wait for each other. What others write to either file meanwhile is copied, or not, buffer by buffer, as with read and write. */
 #include "client/client_impl.h"
 
-#define COPY_BYTES_MAX (256 * MIB) /* of one call: the kernel holds a lock on the destination, callers go on where it ended */
+#define CALL_BYTES_MAX (256 * MIB) /* of one call: the kernel holds a lock on the destination, callers go on where it ended */
 
 enum {
 	AT_ONCE_MAX = 4,          /* buffers */
@@ -167,7 +167,7 @@ int64_t client_copy(struct client *client, struct client_op *op, struct client_f
 {
 	struct copy copy = {.client = client, .op = op, .from = from, .to = to, .from_at = from_at, .to_at = to_at};
 	uint64_t room = INT64_MAX - min_u64(max_u64(from_at, to_at), INT64_MAX);
-	copy.len = min_u64(min_u64(len, COPY_BYTES_MAX), room);
+	copy.len = min_u64(min_u64(len, CALL_BYTES_MAX), room);
 	int64_t atime_ns = from->node->atime_ns;
 	int rc = check(&copy);
 	if (rc < 0)

@@ -173,16 +173,20 @@ void node_set_error(struct node *node, int rc)
 	node->error_told = false;
 }
 
+void node_own_attr(const struct node *node, struct attr *attr)
+{
+	attr->size_gen = node->size_gen;
+	attr->size_bytes = node->size_bytes;
+	attr->blocks = node->blocks;
+	if (node->mtime_ns != MTIME_NOT_OURS)
+		attr->mtime_ns = node->mtime_ns;
+}
+
 void node_merge_attr(struct client *client, struct node *node, struct attr *attr)
 {
 	(void)client;
-	if (node->size_known && attr->size_gen < node->size_gen) {
-		/* An answer that a truncation by this mount overtook. */
-		attr->size_gen = node->size_gen;
-		attr->size_bytes = node->size_bytes;
-		attr->blocks = node->blocks;
-		if (node->mtime_ns != MTIME_NOT_OURS)
-			attr->mtime_ns = node->mtime_ns;
+	if (node->size_known && attr->size_gen < node->size_gen) { /* an answer that a truncation by this mount overtook */
+		node_own_attr(node, attr);
 		return;
 	}
 	node->sole_writer = (attr->flags & ATTR_SIZE_AT_OBJECTS) == 0 || (attr->flags & ATTR_WRITERS_SELF) != 0;

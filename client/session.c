@@ -90,17 +90,19 @@ int session_refresh_map(struct client *client, uint64_t epoch)
 static void refresh_task(void *arg)
 {
 	struct client *client = arg;
-	if (!client->stopping && client->map != NULL && client->map->epoch < client->wanted_epoch)
-		(void)session_refresh_map(client, client->wanted_epoch); /* the next frame asks again */
+	if (!client->stopping && client->map != NULL && client->map->epoch < client->identity.heard_epoch)
+		(void)session_refresh_map(client, client->identity.heard_epoch); /* the next frame asks again */
 	session_task_done(client);
 }
 
+/* From here on all frames say so, before the map is here: whoever tells of an epoch may have granted us what an eviction has freed, and an OST must be
+ * behind that fence before it serves us. */
 void session_newer_epoch(void *ctx, uint64_t epoch)
 {
 	struct client *client = ctx;
-	if (epoch <= client->wanted_epoch && client->refreshing)
+	if (epoch <= client->identity.heard_epoch && client->refreshing)
 		return;
-	client->wanted_epoch = max_u64(client->wanted_epoch, epoch);
+	client->identity.heard_epoch = max_u64(client->identity.heard_epoch, epoch);
 	if (!client->refreshing)
 		session_spawn(client, "map_refresh", refresh_task, client);
 }

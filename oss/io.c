@@ -335,6 +335,14 @@ void object_changed(struct ost *ost, struct object *object, int64_t mtime_ns)
 	object->applied = ++ost->next_order;
 }
 
+uint64_t object_wrote(struct ost *ost, struct object *object, const struct client *client)
+{
+	bool alone = object->committed >= object->applied || object->writer == client->id;
+	object->writer = alone ? client->id : WRITER_SEVERAL;
+	object->applied = ++ost->next_order;
+	return object->applied;
+}
+
 int object_commit(struct ost *ost, struct object *object)
 {
 	uint64_t want = object->applied;

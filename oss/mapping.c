@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The cluster map as an OST has it: registration, beats, and the fence. A request that carries a newer epoch is served only when that map
- * is here and whatever evicted clients had running has ended: so a late write of theirs never lands behind it. */
+ * The cluster map as an OST has it: registration, beats, and when it is in force: a request that carries a newer epoch is served only when that
+ * map is here and the fence (fence.c) has been passed, so that a late write of an evicted client never lands behind it. */
 #include "oss/oss_impl.h"
 #include "proto/rows.h"
 
@@ -17,29 +17,6 @@ static int say(struct ost *ost, int rc, const char *text)
 {
 	(void)snprintf(ost->error, sizeof(ost->error), "%s", text);
 	return rc;
-}
-
-/* Evicted clients get nothing any more; what they have running ends first. Parks. */
-static void fence(struct ost *ost, const struct cmap *map)
-{
-	bool running = true;
-	for (uint32_t i = 0; i < map->evicted_count; i++) {
-		struct client *client = client_find(ost, map->evicted[i].client);
-		if (client != NULL)
-			client->evicted = true;
-	}
-	for (bool counted = false; running && !ost->stopping; counted = true) {
-		running = false;
-		for (uint32_t i = 0; i < map->evicted_count; i++) {
-			struct client *client = client_find(ost, map->evicted[i].client);
-			if (client == NULL || client->running == 0)
-				continue;
-			ost->counters.drained += counted ? 0 : client->running;
-			running = true;
-		}
-		if (running)
-			(void)waitq_wait(&ost->drained_q, ost->env->loop, UINT64_MAX); /* requests have deadlines of their own */
-	}
 }
 
 /* Parks, in one task at a time. */

@@ -192,6 +192,12 @@ static int load(struct ost *ost, struct object *object)
 	return rc == -ENOENT ? 0 : rc;
 }
 
+void object_use(struct object *object)
+{
+	object->users++;
+	list_remove(&object->lru);
+}
+
 int object_get(struct ost *ost, struct object_name name, struct object **ret_object)
 {
 	struct object *object = find(ost, name);
@@ -204,8 +210,7 @@ int object_get(struct ost *ost, struct object_name name, struct object **ret_obj
 		map_init(&object->chunks);
 		map_insert(&ost->objects, &object->node, hash_of(name));
 	}
-	object->users++;
-	list_remove(&object->lru);
+	object_use(object);
 	if (!object->loaded) {
 		object_enter(ost, object, OBJECT_EXCLUSIVE);
 		int rc = object->loaded ? 0 : load(ost, object);

@@ -44,6 +44,8 @@ void ost_free(struct ost *ost);
 uint8_t ost_state(const struct ost *ost); /* enum target_state */
 uint32_t ost_index(const struct ost *ost);
 const char *ost_fsname(const struct ost *ost);
+/* That client is evicted, and nothing of it is under way here, or unstable, any more. */
+bool ost_has_fenced(const struct ost *ost, uint64_t client);
 
 /* What happened since the start; for status and the simulator's coverage. */
 struct ost_counters {
@@ -57,6 +59,7 @@ struct ost_counters {
 	uint64_t late_copies;         /* dropped: their answer was known to have arrived */
 	uint64_t late_at_submission;  /* of those, found out only after the data had come */
 	uint64_t evicted_refused, drained; /* requests of evicted clients; running ones that a new map waited for */
+	uint64_t evicted_commits;     /* objects made stable because a client that had written to them was evicted */
 	uint64_t grace_refusals;
 	uint64_t replays_applied, replays_superseded; /* superseded: newer or stable bytes stand there */
 	uint64_t replays_refused;     /* came when recovery did not wait for them (any more) */

@@ -30,6 +30,8 @@ struct object_name {
 	uint32_t component, stripe;
 };
 enum object_mode { OBJECT_SHARED, OBJECT_EXCLUSIVE };
+#define WRITER_NONE    UINT64_C(0)
+#define WRITER_SEVERAL UINT64_MAX
 struct object {
 	struct map_node node;      /* ost->objects */
 	struct list_node lru;      /* ost->open_objects: open, and nobody is in it */
@@ -47,6 +49,7 @@ struct object {
 	struct write_order stable; /* every write up to this one survives a crash */
 	uint64_t applied;          /* order of the newest write of this boot; 0: none */
 	uint64_t committed;        /* order up to which this boot has made it stable */
+	uint64_t writer;           /* client whose writes are above that; WRITER_SEVERAL, WRITER_NONE */
 	bool committing;
 	struct waitq committed_q;
 	uint64_t batch;            /* of the kv queue, that has its newest records */
@@ -84,6 +87,7 @@ struct client {
 	uint64_t id;
 	uint32_t running;     /* requests in service */
 	bool evicted;
+	bool settled;         /* and what it had written is stable */
 	bool recorded;        /* the store knows that it may have to replay */
 	bool must_replay, alive;
 	uint64_t record_batch;
@@ -135,6 +139,7 @@ struct ost {
 
 /* object.c. Get: with one more user, loaded from the store and the disk. Parks. */
 int object_get(struct ost *ost, struct object_name name, struct object **ret_object);
+void object_use(struct object *object); /* one that is in memory, with one more user */
 void object_put(struct ost *ost, struct object *object);
 void object_enter(struct ost *ost, struct object *object, enum object_mode mode); /* parks */
 void object_leave(struct ost *ost, struct object *object, enum object_mode mode);
@@ -188,6 +193,8 @@ int object_alloc(struct ost *ost, struct object *object, uint64_t offset, uint64
 int object_seek(struct ost *ost, struct object *object, uint64_t offset, bool hole, uint64_t *ret_offset);
 /* A change of it other than a write. It has its place among the writes: replays of earlier ones do not undo it. Under its gate. */
 void object_changed(struct ost *ost, struct object *object, int64_t mtime_ns);
+/* That client has written to it, under its gate: the write's order. */
+uint64_t object_wrote(struct ost *ost, struct object *object, const struct client *client);
 /* Everything applied so far becomes stable. Not under its gate. Parks. Errors: ERR_disk, and the target stops. */
 int object_commit(struct ost *ost, struct object *object);
 
@@ -226,6 +233,10 @@ void tomb_add(struct ost *ost, struct ino ino); /* into the queue */
 int tombs_load(struct ost *ost);                /* parks */
 void tombs_forget_old(struct ost *ost);
 void tombs_free(struct ost *ost);
+
+/* fence.c: before that map is in force. Evicted clients get nothing any more; what they have running ends, and what they have written is stable,
+ * when it returns. Parks. */
+void fence(struct ost *ost, const struct cmap *map);
 
 /* mapping.c */
 int mapping_register(struct ost *ost); /* parks, repeats */

@@ -217,6 +217,7 @@ static struct blob status_json(struct ost *ost, struct arena *arena)
 	json_u64(&json, "flux_marks", c->flux_marks);
 	json_u64(&json, "replays", c->replays_applied);
 	json_u64(&json, "late_copies", c->late_copies);
+	json_u64(&json, "commits_for_evicted", c->evicted_commits);
 	rpc_counts_json(ost->rpc, &json);
 	json_end(&json);
 	return json_blob(&json);
@@ -380,8 +381,7 @@ static void commit_all(struct ost *ost)
 			if (object->committed >= object->applied)
 				continue;
 			found = true;
-			object->users++;
-			list_remove(&object->lru);
+			object_use(object);
 			(void)object_commit(ost, object); /* a failure stops the target */
 			object_put(ost, object);
 		}
@@ -437,6 +437,11 @@ uint32_t ost_index(const struct ost *ost)
 const char *ost_fsname(const struct ost *ost)
 {
 	return ost->fsname;
+}
+
+bool ost_has_fenced(const struct ost *ost, uint64_t client)
+{
+	return ost->map != NULL && cmap_is_evicted(ost->map, client);
 }
 
 struct ost_counters ost_counters(const struct ost *ost)

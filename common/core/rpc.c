@@ -206,7 +206,7 @@ int rpc_conn_send(struct rpc_conn *conn, struct frame *frame, const struct proto
 			return out.err;
 		struct blob body = blob_of(rpc->scratch, wire_len(&out));
 		uint8_t head[FRAME_BYTES];
-		frame->epoch = (uint32_t)rpc->identity->epoch;
+		frame->epoch = (uint32_t)max_u64(rpc->identity->epoch, rpc->identity->heard_epoch);
 		frame->body_len = (uint32_t)body.len;
 		frame_encode(frame, body, head);
 		int rc = conn->net_conn->net->ops->send(conn->net_conn, blob_of(head, FRAME_BYTES), body);

@@ -27,6 +27,7 @@ struct rpc_identity {
 	uint64_t client;            /* in every frame; for an MDT or OST rpc_target_client() */
 	uint64_t lowest;            /* lowest operation number without an answer */
 	uint64_t epoch;             /* of the map it has */
+	uint64_t heard_epoch;       /* of the newest that it has heard of and will fetch; its frames carry this one if it is higher */
 };
 /* The `client` of a target that calls: a range that the MGS never gives to mounts. */
 static inline uint64_t rpc_target_client(uint8_t kind, uint32_t index)

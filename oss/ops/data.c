@@ -143,8 +143,7 @@ static int apply(struct ost *ost, const struct obj_write_req *req, const uint8_t
 					       : object_write(ost, object, req->offset, data, req->len);
 	if (rc == 0) {
 		object->mtime_ns = req->mtime_ns > object->mtime_ns ? req->mtime_ns : object->mtime_ns;
-		object->applied = ++ost->next_order;
-		rep->order = (struct write_order){ost->identity.boot, object->applied};
+		rep->order = (struct write_order){ost->identity.boot, object_wrote(ost, object, client)};
 		ost->counters.writes++;
 		ost->counters.written_bytes += req->len;
 	}

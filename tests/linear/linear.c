@@ -153,13 +153,24 @@ static bool give_up(struct search *search, const char *why)
 	return false;
 }
 
+/* It is known not to have happened after one that is placed already. */
+static bool comes_too_late(const struct search *search, const struct config *config, const struct linear_op *op)
+{
+	if (op->returned || op->ended_by == 0)
+		return false;
+	for (unsigned other = 0; other < LINEAR_OPEN_MAX; other++)
+		if (search->slots[other] != SIZE_MAX && search->ops[search->slots[other]].call_at == op->ended_by)
+			return ((config->placed | config->placed_lost) & UINT64_C(1) << other) != 0;
+	return false;
+}
+
 /* Places the operation in `slot` next, if it fits. */
 static void place(struct search *search, const struct config *config, unsigned slot, unsigned wanted)
 {
 	const struct linear_op *op = &search->ops[search->slots[slot]];
 	struct config after = *config;
 	search->result->steps++;
-	if (!search->model->step(&config->state, op, &after.state))
+	if (comes_too_late(search, config, op) || !search->model->step(&config->state, op, &after.state))
 		return;
 	if (!op->returned && memcmp(&after.state, &config->state, sizeof(after.state)) == 0)
 		return; /* it may as well never happen */

@@ -63,6 +63,7 @@ enum linear_kind {
  * never, and its result is unknown. */
 struct linear_op {
 	uint64_t call_at, return_at;
+	uint64_t ended_by; /* not returned: call_at of an operation that it did not come after; 0: of none */
 	uint32_t client;
 	enum linear_kind kind;
 	uint32_t a, b;

@@ -82,6 +82,10 @@ static void a_crash_takes_back_what_was_not_stable_and_nothing_else(void **state
 	assert_bad(linear_register, stable, DONE(1, 3, 4, LINEAR_WRITE, .a = 8, .b = 1), again, LOST(9, 6, 7, LINEAR_REVERT));
 	assert_good(linear_register, stable, lost, LOST(9, 6, 7, LINEAR_TEAR), DONE(2, 8, 9, LINEAR_READ, SEEN(LINEAR_TORN)));
 	assert_bad(linear_register, stable, lost, LOST(9, 6, 7, LINEAR_TEAR), DONE(2, 4, 5, LINEAR_READ, SEEN(LINEAR_TORN)));
+	/* the size stays, and zeros are left */
+	assert_good(linear_register, stable, lost, LOST(9, 6, 7, LINEAR_TEAR), DONE(2, 8, 9, LINEAR_SIZE, SEEN(1)),
+		    DONE(2, 10, 11, LINEAR_READ, SEEN(0)));
+	assert_bad(linear_register, stable, lost, DONE(2, 8, 9, LINEAR_SIZE, SEEN(1)), DONE(2, 10, 11, LINEAR_READ, SEEN(0)));
 }
 
 /* A fence: what an evicted client had under way can not happen after it. */
@@ -105,6 +109,21 @@ static struct linear_state records(unsigned count, const uint32_t *numbers)
 	for (unsigned i = 0; i < count; i++)
 		assert_true(linear_records_add(&state, numbers[i]));
 	return state;
+}
+
+static void what_was_lost_can_not_follow_who_ended_it(void **state)
+{
+	(void)state;
+	/* one that overlaps may come before or after */
+	assert_good(linear_register, LOST(0, 1, 4, LINEAR_WRITE, .a = 7), DONE(1, 3, 5, LINEAR_WRITE, .a = 8),
+		    DONE(2, 6, 7, LINEAR_READ, SEEN(7)));
+	assert_bad(linear_register, LOST(0, 1, 4, LINEAR_WRITE, .a = 7, .ended_by = 3), DONE(1, 3, 5, LINEAR_WRITE, .a = 8),
+		   DONE(2, 6, 7, LINEAR_READ, SEEN(7)));
+	assert_good(linear_register, LOST(0, 1, 4, LINEAR_WRITE, .a = 7, .ended_by = 3), DONE(1, 3, 5, LINEAR_WRITE, .a = 8),
+		    DONE(2, 2, 4, LINEAR_READ, SEEN(7)), DONE(2, 6, 7, LINEAR_READ, SEEN(8)));
+	assert_good(linear_register, LOST(0, 1, 4, LINEAR_WRITE, .a = 7, .ended_by = 3), DONE(1, 3, 5, LINEAR_READ, SEEN(7)));
+	assert_bad(linear_register, LOST(0, 1, 4, LINEAR_WRITE, .a = 7, .ended_by = 3), DONE(1, 3, 5, LINEAR_READ, SEEN(0)),
+		   DONE(2, 6, 7, LINEAR_READ, SEEN(7)));
 }
 
 static void appends_follow_each_other_and_none_is_lost(void **state)
@@ -385,6 +404,7 @@ int main(void)
 		cmocka_unit_test(what_never_returned_happens_once_at_any_later_time_or_never),
 		cmocka_unit_test(a_crash_takes_back_what_was_not_stable_and_nothing_else),
 		cmocka_unit_test(what_was_lost_can_not_happen_after_its_end),
+		cmocka_unit_test(what_was_lost_can_not_follow_who_ended_it),
 		cmocka_unit_test(appends_follow_each_other_and_none_is_lost),
 		cmocka_unit_test(a_name_has_one_winner),
 		cmocka_unit_test(a_rename_moves_in_one_step),

@@ -41,7 +41,7 @@ static bool register_step(const struct linear_state *before, const struct linear
 		ret_after->words[0] = LINEAR_TORN;
 		return true;
 	case LINEAR_READ:
-		return !op->returned || op->seen.words[0] == value;
+		return !op->returned || op->seen.words[0] == value || (value == LINEAR_TORN && op->seen.words[0] == 0); /* zeros are left */
 	case LINEAR_SIZE:
 		return !op->returned || value == LINEAR_TORN || op->seen.words[0] == (value != 0);
 	default:

@@ -150,6 +150,12 @@ static uint64_t recorder_evicted_at(void *ctx, unsigned client, uint64_t identit
 	return mount != NULL && identity != 0 ? client_evicted_at(mount, identity) : 0;
 }
 
+static bool recorder_fenced(void *ctx, unsigned ost, uint64_t identity)
+{
+	const struct cluster *cluster = ctx;
+	return cluster->osts[ost].ost != NULL && ost_has_fenced(cluster->osts[ost].ost, identity);
+}
+
 /* ---- processes ------------------------------------------------------------------------------------------------ */
 
 static void process_new(struct cluster *cluster, struct process *process, enum process_kind kind, unsigned index)
@@ -211,10 +217,12 @@ static void make_room(struct process *process)
 void process_crash(struct process *process)
 {
 	make_room(process);
+	if (process->kind == PROCESS_OST)
+		history_server_crashes(&process->cluster->workload->history, process->index);
+	if (process->kind == PROCESS_MDS)
+		history_mdt_crashes(&process->cluster->workload->history);
 	process_gone(process);
 	sim_node_crash(process->node);
-	if (process->kind == PROCESS_OST)
-		history_server_crashed(&process->cluster->workload->history);
 	if (process->kind == PROCESS_CLIENT)
 		workload_crashed(process->cluster->workload, process->index);
 }
@@ -222,6 +230,8 @@ void process_crash(struct process *process)
 void process_stop(struct process *process)
 {
 	make_room(process);
+	if (process->kind == PROCESS_MDS)
+		history_mdt_crashes(&process->cluster->workload->history);
 	process_gone(process);
 	sim_node_stop(process->node);
 	if (process->kind == PROCESS_CLIENT)
@@ -458,12 +468,14 @@ const char *cluster_run(const struct cluster_opts *opts, struct cluster_coverage
 	cluster.client_count = 2 + (unsigned)rng_below(&cluster.rng, 2);
 	if (opts->clients > 0)
 		cluster.client_count = (unsigned)min_u64(opts->clients, CLUSTER_CLIENTS_MAX);
-	struct workload_opts work = {.clients = cluster.client_count, .tasks = opts->history ? 1 : 2, .shared_tasks = 1,
-				     .recorded_tasks = opts->history ? RECORDED_TASKS : 0, .lock_tasks = LOCK_TASKS,
+	bool others = !opts->history || !opts->history_only;
+	struct workload_opts work = {.clients = cluster.client_count, .tasks = others ? (opts->history ? 1 : 2) : 0, .shared_tasks = others,
+				     .recorded_tasks = opts->history ? RECORDED_TASKS : 0, .lock_tasks = others ? LOCK_TASKS : 0,
 				     .think_ns_max = 30 * NS_PER_MS};
 	cluster.workload = workload_new(cluster.world, opts->seed, &work);
 	cluster.workload->history.names_only = opts->names_only;
-	cluster.workload->history.hooks = (struct history_hooks){recorder_identity, recorder_epoch, recorder_evicted_at, &cluster};
+	cluster.workload->history.hooks = (struct history_hooks){recorder_identity, recorder_epoch, recorder_evicted_at, recorder_fenced,
+								 &cluster};
 	process_new(&cluster, &cluster.mds, PROCESS_MDS, 0);
 	for (unsigned i = 0; i < cluster.ost_count; i++)
 		process_new(&cluster, &cluster.osts[i], PROCESS_OST, i);

@@ -56,7 +56,7 @@ struct process {
 };
 struct cluster_opts {
 	uint64_t seed, safety_ns, clients; /* clients: 0: as the seed has it */
-	bool trace, kind, history, uncached, names_only; /* kind: no faults; uncached: kernels cache nothing */
+	bool trace, kind, history, history_only, uncached, names_only; /* kind: no faults; uncached: kernels cache nothing */
 };
 struct cluster {
 	struct world *world;
@@ -66,6 +66,8 @@ struct cluster {
 	struct process mds, osts[CLUSTER_OSTS_MAX], clients[CLUSTER_CLIENTS_MAX], verifier;
 	unsigned ost_count, client_count;
 	bool calm; /* no faults of messages and disks: only what the plan has */
+	bool begun; /* the plan's first event has happened */
+	uint64_t undisturbed_until_ns; /* an isolated mount's eviction, and what arrives after it, without other events */
 	bool healing, finished, verified;
 	uint64_t look_again_ns; /* at the stores: not after every event */
 	struct cluster_coverage *coverage;

@@ -13,7 +13,7 @@
  *                   or close, which the oracle could not tell from silence
  *   clocks          real time jumps both ways
  *   isolation       with --history: a mount in the middle of a write to objects is cut off from everybody until it is evicted, and reaches OSTs
- *                   again before it reaches the MDT; or the MDT crashes, and one mount cannot reach it for a while
+ *                   again before it reaches the MDT, or what it had sent them arrives then; or the MDT crashes, and one mount cannot reach it for a while
  *   signals         for all programs of a mount, which make their calls again; the same with the end of a soft mount's patience
  *
  * A client's crash loses what it had not fsynced, and its programs: the oracle knows. An evicted mount counts as crashed. */
@@ -263,45 +263,85 @@ static void cut_from_osts(struct cluster *cluster, struct process *client, uint6
 		cut_both(cluster, client, &cluster->osts[i], duration_ns);
 }
 
-/* From all, for longer than a lease; from the MDT for much longer: before the mount tries an OST again, it asks for the map, which takes long. */
-static void isolate(struct cluster *cluster, struct process *client, struct history_object *object)
+/* A mount, and what it is writing, when it is cut off. */
+struct isolation {
+	struct cluster *cluster;
+	struct process *client;
+	struct history_object *object;
+	unsigned looks, same;
+	bool holds; /* what it sends to OSTs arrives, all of it, mostly after its eviction; else half of it is lost, and what it repeats arrives */
+	uint64_t held_until_ns;
+};
+
+static void hold_for_osts(struct isolation *isolation, uint64_t duration_ns)
 {
-	cluster->coverage->isolations += object != NULL;
-	world_note(cluster->world, client->node, "is isolated%s", object != NULL ? " in the middle of a write" : "");
-	if (object != NULL)
-		history_want(&cluster->workload->history, object, (CLUSTER_LEASE_MS + 1500) * NS_PER_MS);
-	cut_from_osts(cluster, client, some_ms(cluster, CLUSTER_LEASE_MS + 200, CLUSTER_LEASE_MS + 1500));
-	cut_both(cluster, client, &cluster->mds, some_ms(cluster, 2 * CLUSTER_LEASE_MS, 4 * CLUSTER_LEASE_MS));
+	struct cluster *cluster = isolation->cluster;
+	isolation->held_until_ns = world_now_ns(cluster->world) + duration_ns;
+	for (unsigned i = 0; i < cluster->ost_count; i++)
+		world_hold(cluster->world, isolation->client->node, cluster->osts[i].node, isolation->held_until_ns);
 }
 
+/* From the MDT for longer than from the OSTs: before the mount tries one of those again, it asks for the map, which takes long. */
+static void isolate(struct isolation *isolation, struct history_object *object)
+{
+	struct cluster *cluster = isolation->cluster;
+	cluster->coverage->isolations += object != NULL;
+	char path[HISTORY_PATH_BYTES] = "nothing";
+	if (object != NULL)
+		history_path(object, 0, path);
+	world_note(cluster->world, isolation->client->node, "is isolated while it writes %s", path);
+	if (object != NULL)
+		history_want(&cluster->workload->history, object, (CLUSTER_LEASE_MS + 1500) * NS_PER_MS);
+	if (isolation->holds && object != NULL && cluster->calm)
+		cluster->undisturbed_until_ns = isolation->held_until_ns + NS_PER_S;
+	if (!isolation->holds)
+		cut_from_osts(cluster, isolation->client, some_ms(cluster, CLUSTER_LEASE_MS + 200, CLUSTER_LEASE_MS + 1500));
+	cut_both(cluster, isolation->client, &cluster->mds, some_ms(cluster, 2 * CLUSTER_LEASE_MS, 4 * CLUSTER_LEASE_MS));
+}
+
+/* A write that no OST hears of does not end: one that is there for so many looks has all else that it needs. */
 static void look_for_write(void *arg)
 {
-	struct looking *looking = arg;
-	struct cluster *cluster = looking->cluster;
-	struct process *client = looking->process;
+	enum { SAME_LOOKS = 8 };
+	struct isolation *isolation = arg;
+	struct cluster *cluster = isolation->cluster;
+	struct process *client = isolation->client;
 	bool can = can_crash(client);
 	bool sends = can && client_writes_running(client->client) > 0;
 	struct history_object *object = sends ? workload_writing(cluster->workload, client->index) : NULL;
-	if (can && object == NULL && ++looking->looks < WRITE_LOOKS_MAX) {
-		world_after(cluster->world, write_look_ns, look_for_write, looking);
+	isolation->same = object != NULL && object == isolation->object ? isolation->same + 1 : 0;
+	isolation->object = object;
+	if (can && isolation->same < SAME_LOOKS && ++isolation->looks < WRITE_LOOKS_MAX) {
+		world_after(cluster->world, write_look_ns, look_for_write, isolation);
 		return;
 	}
 	cluster->workload->history.writes_now[client->index] = false;
 	if (can)
-		isolate(cluster, client, object);
-	mem_free(looking);
+		isolate(isolation, object);
+	mem_free(isolation);
 }
 
-/* First from the OSTs, so that a write is under way and does not arrive; the OSTs come back first, too: then it arrives, and others go on already. */
+static void osts_hear_no_more(void *arg)
+{
+	struct isolation *isolation = arg;
+	struct cluster *cluster = isolation->cluster;
+	if (isolation->holds)
+		hold_for_osts(isolation, some_ms(cluster, CLUSTER_LEASE_MS - 1000, CLUSTER_LEASE_MS + 3500));
+	else
+		cut_from_osts(cluster, isolation->client, WRITE_LOOKS_MAX * write_look_ns);
+	look_for_write(isolation);
+}
+
+/* First from the OSTs, so that a write is under way and does not arrive; the OSTs come back first, too: then it arrives, and others go on already. Before
+ * all that its tasks begin to write: one that waits for an OST would not. */
 static void isolate_start(struct cluster *cluster)
 {
-	struct process *client = &cluster->clients[rng_below(&cluster->rng, cluster->client_count)];
-	struct looking *looking = mem_alloc(sizeof(*looking));
-	looking->cluster = cluster;
-	looking->process = client;
-	cluster->workload->history.writes_now[client->index] = true;
-	cut_from_osts(cluster, client, WRITE_LOOKS_MAX * write_look_ns);
-	world_after(cluster->world, some_ms(cluster, 5, 300), look_for_write, looking);
+	struct isolation *isolation = mem_alloc(sizeof(*isolation));
+	isolation->cluster = cluster;
+	isolation->client = &cluster->clients[rng_below(&cluster->rng, cluster->client_count)];
+	isolation->holds = rng_chance(&cluster->rng, 700000);
+	cluster->workload->history.writes_now[isolation->client->index] = true;
+	world_after(cluster->world, some_ms(cluster, 50, 300), osts_hear_no_more, isolation);
 }
 
 /* What it holds, it says late. */
@@ -394,7 +434,11 @@ static void next_event(void *arg)
 	uint64_t at = rng_below(&cluster->rng, total);
 	for (; at >= weights[kind]; kind++)
 		at -= weights[kind];
-	event_happens(cluster, (enum event_kind)kind);
+	if (cluster->calm && !cluster->begun)
+		kind = EVENT_ISOLATE; /* on its own: later ones meet what others have left */
+	cluster->begun = true;
+	if (world_now_ns(cluster->world) >= cluster->undisturbed_until_ns)
+		event_happens(cluster, (enum event_kind)kind);
 	uint64_t gap_ms_max = cluster->opts.history ? HISTORY_GAP_MS_MAX : EVENT_GAP_MS_MAX;
 	world_after(cluster->world, some_ms(cluster, 10, gap_ms_max), next_event, cluster);
 }

@@ -170,23 +170,66 @@ static void open_remove(struct history_object *object, struct history_open *open
 		*open = object->open[--object->open_count];
 }
 
-/* Whoever asks with a map that tells of an eviction is answered when the evicted one can do nothing more: what it has under way happened before, or
- * never will. */
-static void end_writes_of_evicted(struct history *history, const struct history_task *task, struct history_object *object)
+/* Of a register whose writes are one with their fsyncs: the judge knows what was stable. */
+static bool can_be_undone(const struct history_object *object)
+{
+	return history_slots[object->slot].saves && object->model == &linear_register;
+}
+
+/* What is not stable may be gone: the register is what it was when something last was, or another of the writes that are under way. */
+static void may_be_undone(struct history *history, struct history_object *object, const struct linear_op *when, uint64_t identity)
+{
+	struct linear_op op = *when;
+	unsigned count = object->open_count;
+	for (unsigned i = 0; i <= count; i++) {
+		const struct linear_op *other = i < count ? &object->ops[object->open[i].index] : NULL;
+		if (other != NULL && object->open[i].is_echo)
+			continue;
+		op.kind = other != NULL ? LINEAR_WRITE : LINEAR_REVERT;
+		op.a = other != NULL ? other->a : 0;
+		size_t index = op_add(object, &op);
+		if (identity != 0 && object->open_count < HISTORY_OPEN_MAX)
+			object->open[object->open_count++] = (struct history_open){.index = index, .identity = identity, .is_echo = true};
+	}
+	history->counts.undone += count > 0;
+}
+
+static bool ends_open(const struct history *history, const struct history_task *task, const struct history_open *open)
 {
 	const struct history_hooks *hooks = &history->hooks;
+	uint64_t epoch = open->index != task->index ? hooks->evicted_at(hooks->ctx, task->client, open->identity) : 0;
+	return epoch != 0 && task->epoch >= epoch;
+}
+
+/* It happened by now, or it is lost; its own mount has shown it all the same. */
+static void end_write(struct history *history, struct history_object *object, const struct history_open *open, uint64_t called_at)
+{
+	struct linear_op *op = &object->ops[open->index];
+	if (op->return_at != LINEAR_NEVER)
+		return;
+	op->return_at = ++history->clock;
+	op->ended_by = called_at;
+	history->counts.ended++;
+	if (!open->is_echo && can_be_undone(object))
+		may_be_undone(history, object, &(struct linear_op){.client = op->client, .call_at = op->call_at, .return_at = op->return_at,
+								   .ended_by = called_at}, 0);
+}
+
+/* Whoever asks with a map that tells of an eviction is served behind the fence: what the evicted one has under way happened before that, or never
+ * will. Once somebody has made stable what he wrote behind it, no crash brings it back either. */
+static void end_writes_of_evicted(struct history *history, const struct history_task *task, struct history_object *object)
+{
+	const struct linear_op by = object->ops[task->index];
 	bool any = false;
-	for (unsigned i = 0; i < object->open_count && hooks->evicted_at != NULL; i++) {
-		struct history_open *open = &object->open[i];
-		uint64_t epoch = open->index != task->index ? hooks->evicted_at(hooks->ctx, task->client, open->identity) : 0;
-		if (epoch == 0 || task->epoch < epoch)
+	for (unsigned i = 0; i < object->open_count && history->hooks.evicted_at != NULL; i++) {
+		if (!ends_open(history, task, &object->open[i]))
 			continue;
 		any = true;
-		if (object->ops[open->index].return_at != LINEAR_NEVER)
-			continue;
-		object->ops[open->index].return_at = ++history->clock;
-		history->counts.ended++;
+		end_write(history, object, &object->open[i], by.call_at);
 	}
+	for (unsigned i = object->open_count; any && by.kind == LINEAR_WRITE && by.b != 0 && i > 0; i--)
+		if (ends_open(history, task, &object->open[i - 1]))
+			open_remove(object, &object->open[i - 1]);
 	/* Somebody has written after it: if it arrives all the same, nobody writes over it. */
 	if (any && task->is_data && history->wanted.object == object) {
 		history->wanted.object = NULL;
@@ -197,10 +240,10 @@ static void end_writes_of_evicted(struct history *history, const struct history_
 struct linear_op *history_returned(struct history *history, struct history_task *task)
 {
 	struct history_object *object = task->object;
+	end_writes_of_evicted(history, task, object);
 	struct linear_op *op = &object->ops[task->index];
 	op->returned = true;
 	op->return_at = ++history->clock;
-	end_writes_of_evicted(history, task, object);
 	if (task->is_data)
 		open_remove(object, open_find(object, task->index));
 	struct history_unsaved *unsaved = task->is_data ? unsaved_of(object, task->client) : NULL;
@@ -224,36 +267,19 @@ void history_noted(struct history *history, struct history_task *task)
 		   (long long)op->return_at, text); /* -1: never returned */
 }
 
-/* What is not stable may be gone: the register is what it was when something last was, or another of the writes that are under way. */
-static void may_be_undone(struct history *history, struct history_object *object, const struct linear_op *when, uint64_t identity)
-{
-	struct linear_op op = *when;
-	unsigned count = object->open_count;
-	for (unsigned i = 0; i <= count; i++) {
-		const struct linear_op *other = i < count ? &object->ops[object->open[i].index] : NULL;
-		if (other != NULL && object->open[i].is_echo)
-			continue;
-		op.kind = other != NULL ? LINEAR_WRITE : LINEAR_REVERT;
-		op.a = other != NULL ? other->a : 0;
-		size_t index = op_add(object, &op);
-		if (identity != 0 && object->open_count < HISTORY_OPEN_MAX)
-			object->open[object->open_count++] = (struct history_open){.index = index, .identity = identity, .is_echo = true};
-	}
-	history->counts.undone += count > 0;
-}
-
 void history_lost(struct history *history, struct history_task *task, bool partly)
 {
 	struct history_object *object = task->object;
 	struct history_open *open = open_find(object, task->index);
+	const struct linear_op lost = object->ops[task->index];
+	bool has_ended = lost.return_at != LINEAR_NEVER; /* somebody knew of it before; all that may become of it is told */
 	history->counts.lost++;
-	bool stays = open != NULL && history_slots[object->slot].saves && object->model == &linear_register;
-	if (task->is_data && (partly || !stays)) {
-		cut(history, object, object->ops[task->index].call_at);
+	if (task->is_data && (partly || !can_be_undone(object) || (open == NULL && !has_ended))) {
+		cut(history, object, lost.call_at);
 		open_remove(object, open);
-	} else if (task->is_data) { /* it may yet arrive; or its own mount has shown it, and nobody will again */
-		const struct linear_op op = {.client = task->client, .call_at = object->ops[task->index].call_at, .return_at = LINEAR_NEVER};
-		may_be_undone(history, object, &op, open->identity);
+	} else if (task->is_data && !has_ended) { /* it may yet arrive; or its own mount has shown it, and nobody will again */
+		may_be_undone(history, object, &(struct linear_op){.client = task->client, .call_at = lost.call_at, .return_at = LINEAR_NEVER},
+			      open->identity);
 	}
 	history_noted(history, task);
 }
@@ -314,14 +340,24 @@ void history_client_crashed(struct history *history, unsigned client)
 	}
 }
 
-/* Mounts that live write it again, but may die before they do. */
-void history_server_crashed(struct history *history)
+/* Mounts that live write it again, but may die before they do. What those had written who are evicted is stable from the fence on; until then it needs two
+ * crashes to lose it (docs/posix.md). */
+static bool may_lose(const struct history *history, const struct history_object *object, unsigned ost)
+{
+	const struct history_hooks *hooks = &history->hooks;
+	for (unsigned i = 0; i < object->open_count; i++)
+		if (hooks->fenced == NULL || !hooks->fenced(hooks->ctx, ost, object->open[i].identity))
+			return true;
+	return false;
+}
+
+void history_server_crashes(struct history *history, unsigned ost)
 {
 	history->clock++;
 	list_for_each(at, &history->objects) {
 		struct history_object *object = CONTAINER_OF(at, struct history_object, link);
 		struct linear_op op = {.client = VERIFIER, .kind = LINEAR_TEAR, .call_at = history->clock, .return_at = LINEAR_NEVER};
-		if (object->model != &linear_register || object->offset_bytes == 0 || object->open_count == 0)
+		if (object->model != &linear_register || object->offset_bytes == 0 || !may_lose(history, object, ost))
 			continue;
 		may_be_undone(history, object, &op, 0);
 		(void)op_add(object, &op); /* or a part of it is left */
@@ -335,6 +371,42 @@ void history_server_serves(struct history *history)
 		for (size_t i = 0; i < object->count; i++)
 			if (object->ops[i].client == VERIFIER && object->ops[i].return_at == LINEAR_NEVER)
 				object->ops[i].return_at = ++history->clock;
+	}
+}
+
+/* As its owner knows. */
+static bool has_locked(const struct history_object *object, uint32_t owner)
+{
+	bool locked = false;
+	uint64_t last = 0;
+	for (size_t i = 0; i < object->count; i++) {
+		const struct linear_op *op = &object->ops[i];
+		if (op->a != owner || !op->returned || op->rc < 0 || op->return_at < last)
+			continue;
+		last = op->return_at;
+		locked = op->kind != LINEAR_UNLOCK;
+	}
+	return locked;
+}
+
+/* A lock that it has granted, and of which its owner has not heard, is granted no more; others may have been refused because of it. */
+void history_mdt_crashes(struct history *history)
+{
+	uint64_t granted_until = ++history->clock, gone_at = ++history->clock;
+	list_for_each(at, &history->objects) {
+		struct history_object *object = CONTAINER_OF(at, struct history_object, link);
+		size_t count = object->model == &linear_lock ? object->count : 0;
+		for (size_t i = 0; i < count; i++) {
+			struct linear_op op = object->ops[i];
+			if ((op.kind != LINEAR_LOCK && op.kind != LINEAR_SHARE) || op.return_at != LINEAR_NEVER || has_locked(object, op.a))
+				continue;
+			op.return_at = granted_until;
+			(void)op_add(object, &op);
+			op.kind = LINEAR_RELEASE;
+			op.call_at = granted_until;
+			op.return_at = gone_at;
+			(void)op_add(object, &op);
+		}
 	}
 }
 

@@ -33,6 +33,8 @@ struct history_hooks {
 	uint64_t (*epoch)(void *ctx, unsigned client);
 	/* The epoch from which on that one is evicted, as far as the mount `client` knows; 0: it is not. */
 	uint64_t (*evicted_at)(void *ctx, unsigned client, uint64_t identity);
+	/* Whether the OST has made stable what that one, evicted, had written. */
+	bool (*fenced)(void *ctx, unsigned ost, uint64_t identity);
 	void *ctx;
 };
 /* A write that has not returned. */
@@ -120,9 +122,11 @@ void history_leave(struct history *history, struct kernel *kernel, struct histor
 /* The task's client crashed or was evicted; then, once, what its mount had not saved is gone. */
 void history_crashed(struct history *history, struct history_task *task);
 void history_client_crashed(struct history *history, unsigned client);
-/* An OST's machine crashed: what nobody had made stable may be gone; and it serves again. */
-void history_server_crashed(struct history *history);
+/* An OST's machine crashes, and is asked for the last time: what nobody had made stable may be gone; and it serves again. */
+void history_server_crashes(struct history *history, unsigned ost);
 void history_server_serves(struct history *history);
+/* The MDT's process ends: its memory with it. */
+void history_mdt_crashes(struct history *history);
 /* What it is writing to objects, and is judged to the end; NULL: nothing. */
 struct history_object *history_writing(const struct history_task *task);
 /* From now on, for so long, others work on it more than on anything else. */

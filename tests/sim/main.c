@@ -13,7 +13,7 @@ enum { SAFETY_S_DEFAULT = 6, SAFETY_S_HISTORY = 20 /* mounts are evicted after 4
 
 struct options {
 	uint64_t seed, count, minutes, safety_s, clients;
-	bool trace, kind, need_coverage, twice, steps, go_on, history, uncached, names_only;
+	bool trace, kind, need_coverage, twice, steps, go_on, history, history_only, uncached, names_only;
 };
 
 static const char help[] =
@@ -28,6 +28,7 @@ static const char help[] =
 	"  --uncached       kernels cache nothing: what clients and servers do without that\n"
 	"  --names-only     with --history: of names in a directory, not of what is in files\n"
 	"  --history        record what several mounts do to the same files, and judge whether it is linearizable\n"
+	"  --history-only   with --history: nothing else is done, so that nothing else finds a bug first\n"
 	"  --go-on          run the other seeds even if one fails\n"
 	"  --trace          print the history as it happens\n"
 	"  --steps          print crashes in each step of each operation\n"
@@ -101,6 +102,7 @@ static void coverage_print(const struct cluster_coverage *coverage, bool *ret_co
 		{"regions closed late (bulk cut)", client->bulk_cut, true},
 		{"sizes asked by clients", client->glimpses, true},
 		{"mounts evicted", client->evicted, true},
+		{"objects made stable because their writer was evicted", coverage->ost.evicted_commits, true},
 		{"attributes, names, lists from leases", client->attr_hits + client->name_hits + client->list_hits, true},
 		{"opens by a lease, without a call", client->open_hits, true},
 		{"of these told later", client->opens_told, true},
@@ -188,6 +190,7 @@ static bool options_read(int argc, char **argv, struct options *ret_options)
 		{"--seed", &options->seed, NULL}, {"--seeds", &options->count, NULL}, {"--minutes", &options->minutes, NULL},
 		{"--safety", &options->safety_s, NULL}, {"--clients", &options->clients, NULL}, {"--history", NULL, &options->history},
 		{"--uncached", NULL, &options->uncached}, {"--names-only", NULL, &options->names_only},
+		{"--history-only", NULL, &options->history_only},
 		{"--trace", NULL, &options->trace}, {"--kind", NULL, &options->kind},
 		{"--twice", NULL, &options->twice},
 		{"--go-on", NULL, &options->go_on}, {"--steps", NULL, &options->steps}, {"--need-coverage", NULL, &options->need_coverage},
@@ -215,8 +218,9 @@ static bool options_read(int argc, char **argv, struct options *ret_options)
 /* What, besides its seed, makes a run what it is. */
 static void how_print(const struct options *options)
 {
-	printf(" --safety %llu%s%s%s%s", (unsigned long long)options->safety_s, options->kind ? " --kind" : "",
-	       options->history ? " --history" : "", options->uncached ? " --uncached" : "", options->names_only ? " --names-only" : "");
+	printf(" --safety %llu%s%s%s%s%s", (unsigned long long)options->safety_s, options->kind ? " --kind" : "",
+	       options->history ? " --history" : "", options->history_only ? " --history-only" : "", options->uncached ? " --uncached" : "",
+	       options->names_only ? " --names-only" : "");
 	if (options->clients > 0)
 		printf(" --clients %llu", (unsigned long long)options->clients);
 }
@@ -226,7 +230,7 @@ static bool seed_run(const struct options *options, uint64_t seed, struct cluste
 {
 	struct cluster_opts opts = {.seed = seed, .safety_ns = options->safety_s * NS_PER_S, .trace = options->trace, .kind = options->kind,
 				    .clients = options->clients, .history = options->history, .uncached = options->uncached,
-				    .names_only = options->names_only};
+				    .names_only = options->names_only, .history_only = options->history_only};
 	char failure[512];
 	uint64_t digest, again;
 	const char *what = cluster_run(&opts, coverage, steps, failure, &digest);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The model's tree, its answers and its changes. How operations are drawn is in oracle_draw.c. */
+ * The model's tree and its changes. What operations must answer is in oracle_predict.c, how they are drawn in oracle_draw.c. */
 #include "tests/sim/oracle.h"
 #include "common/base/check.h"
 
@@ -158,8 +158,7 @@ struct model *model_clone(const struct model *model)
 	return clone;
 }
 
-/* The directory of the last component of `path`, and that component; -ENOENT, -ENOTDIR, -ELOOP. */
-static int walk(struct model *model, const char *path, struct model_inode **ret_dir, const char **ret_last)
+int model_walk(struct model *model, const char *path, struct model_inode **ret_dir, const char **ret_last)
 {
 	struct model_inode *dir = model->root;
 	for (;;) {
@@ -183,7 +182,7 @@ static int walk(struct model *model, const char *path, struct model_inode **ret_
 	return 0;
 }
 
-static int find(struct model *model, const char *path, struct model_inode **ret_inode)
+int model_lookup(struct model *model, const char *path, struct model_inode **ret_inode)
 {
 	struct model_inode *dir;
 	const char *last;
@@ -191,7 +190,7 @@ static int find(struct model *model, const char *path, struct model_inode **ret_
 		*ret_inode = model->root;
 		return 0;
 	}
-	int rc = walk(model, path, &dir, &last);
+	int rc = model_walk(model, path, &dir, &last);
 	if (rc < 0)
 		return rc;
 	struct model_entry *entry = model_entry_find(dir, last);
@@ -204,241 +203,7 @@ static int find(struct model *model, const char *path, struct model_inode **ret_
 struct model_inode *model_find(struct model *model, const char *path)
 {
 	struct model_inode *inode = NULL;
-	return find(model, path, &inode) == 0 ? inode : NULL;
-}
-
-/* ---- answers -------------------------------------------------------------------------------------------------- */
-
-static int64_t predict_open(struct model *model, const struct model_op *op)
-{
-	struct model_inode *inode = NULL;
-	int rc = find(model, op->path, &inode);
-	if (rc == -ENOENT && (op->flags & MO_CREATE)) {
-		struct model_inode *dir;
-		const char *last;
-		return walk(model, op->path, &dir, &last);
-	}
-	if (rc < 0)
-		return rc;
-	if ((op->flags & MO_CREATE) && (op->flags & MO_EXCL))
-		return -EEXIST;
-	if (inode->kind == MODEL_SYMLINK)
-		return -ELOOP; /* O_NOFOLLOW */
-	if (inode->kind == MODEL_DIR)
-		return (op->flags & (MO_WRITE | MO_CREATE | MO_TRUNC)) ? -EISDIR : 0;
-	return inode->kind == MODEL_WHITEOUT ? -ENXIO : 0; /* nobody drives device 0:0 */
-}
-
-/* A new name at path: 0, or why not. */
-static int64_t predict_new(struct model *model, const char *path)
-{
-	struct model_inode *dir;
-	const char *last;
-	if (path[0] == '\0')
-		return -EEXIST;
-	int rc = walk(model, path, &dir, &last);
-	if (rc < 0)
-		return rc;
-	return model_entry_find(dir, last) != NULL ? -EEXIST : 0;
-}
-
-static int64_t predict_remove(struct model *model, const struct model_op *op)
-{
-	struct model_inode *inode = NULL;
-	int rc = find(model, op->path, &inode);
-	if (rc < 0)
-		return rc;
-	if (op->kind == MOP_UNLINK)
-		return inode->kind == MODEL_DIR ? -EISDIR : 0;
-	if (inode->kind != MODEL_DIR)
-		return -ENOTDIR;
-	return list_is_empty(&inode->entries) ? 0 : -ENOTEMPTY;
-}
-
-static bool is_above(const struct model_inode *upper, const struct model_inode *lower)
-{
-	for (; lower != NULL; lower = lower->parent)
-		if (lower == upper)
-			return true;
-	return false;
-}
-
-/* In the order of Linux: look both up, then flags, then what VFS checks, then what the file system does. */
-static int64_t predict_rename(struct model *model, const struct model_op *op)
-{
-	struct model_inode *from_dir, *to_dir, *from = NULL, *to = NULL;
-	const char *from_last, *to_last;
-	int rc = walk(model, op->path, &from_dir, &from_last);
-	if (rc == 0)
-		rc = walk(model, op->to, &to_dir, &to_last);
-	if (rc < 0)
-		return rc;
-	struct model_entry *from_entry = model_entry_find(from_dir, from_last);
-	struct model_entry *to_entry = model_entry_find(to_dir, to_last);
-	from = from_entry != NULL ? from_entry->inode : NULL;
-	to = to_entry != NULL ? to_entry->inode : NULL;
-	if (from == NULL)
-		return -ENOENT;
-	if ((op->flags & MR_NOREPLACE) && to != NULL)
-		return -EEXIST;
-	if ((op->flags & MR_EXCHANGE) && to == NULL)
-		return -ENOENT;
-	if (is_above(from, to_dir)) /* the ancestor that is moved below itself */
-		return -EINVAL;
-	if (to != NULL && is_above(to, from_dir))
-		return (op->flags & MR_EXCHANGE) ? -EINVAL : -ENOTEMPTY;
-	if (from == to)
-		return 0;
-	if (to == NULL || (op->flags & MR_EXCHANGE))
-		return 0;
-	if (from->kind == MODEL_DIR && to->kind != MODEL_DIR)
-		return -ENOTDIR;
-	if (from->kind != MODEL_DIR && to->kind == MODEL_DIR)
-		return -EISDIR;
-	return to->kind == MODEL_DIR && !list_is_empty(&to->entries) ? -ENOTEMPTY : 0;
-}
-
-static int64_t predict_link(struct model *model, const struct model_op *op)
-{
-	struct model_inode *inode = NULL;
-	int rc = find(model, op->path, &inode);
-	if (rc < 0)
-		return rc;
-	int64_t new_rc = predict_new(model, op->to);
-	if (new_rc < 0)
-		return new_rc;
-	return inode->kind == MODEL_DIR ? -EPERM : 0;
-}
-
-static int64_t predict_tmpfile(struct model *model, const struct model_op *op)
-{
-	struct model_inode *inode = NULL;
-	int rc = find(model, op->path, &inode);
-	if (rc < 0)
-		return rc;
-	return inode->kind == MODEL_DIR ? 0 : inode->kind == MODEL_SYMLINK ? -ELOOP : -ENOTDIR;
-}
-
-static int64_t predict_link_handle(struct model *model, const struct model_op *op)
-{
-	const struct model_inode *inode = model->handles[op->handle].inode;
-	if (inode == NULL)
-		return -EBADF;
-	int64_t rc = predict_new(model, op->to);
-	if (rc < 0)
-		return rc;
-	if (inode->kind == MODEL_DIR)
-		return -EPERM;
-	return inode->nlink == 0 && !inode->linkable ? -ENOENT : 0;
-}
-
-static int64_t predict_xattr(const struct model_inode *inode, const struct model_op *op)
-{
-	const struct model_xattr *xattr = &inode->xattrs[op->xattr];
-	if (inode->kind != MODEL_FILE && inode->kind != MODEL_DIR) /* user.* is for files and directories */
-		return op->kind == MOP_LISTXATTR ? 0 : op->kind == MOP_SETXATTR || op->kind == MOP_REMOVEXATTR ? -EPERM : -ENODATA;
-	if (op->kind == MOP_SETXATTR)
-		return 0;
-	if (xattr->len == 0)
-		return -ENODATA;
-	return op->kind == MOP_GETXATTR || op->kind == MOP_FGETXATTR ? (int64_t)xattr->len : 0;
-}
-
-static int64_t predict_handle(struct model *model, const struct model_op *op)
-{
-	struct model_handle *handle = &model->handles[op->handle];
-	if (handle->inode == NULL)
-		return -EBADF;
-	if (op->kind == MOP_READ) {
-		if (!handle->read)
-			return -EBADF;
-		uint64_t size = handle->inode->data.size;
-		return (int64_t)(op->offset >= size ? 0 : min_u64(op->len, size - op->offset));
-	}
-	if (op->kind == MOP_WRITE)
-		return handle->write ? (int64_t)op->len : -EBADF;
-	if (op->kind == MOP_FTRUNCATE)
-		return handle->write ? 0 : -EINVAL;
-	if (op->kind == MOP_COPY)
-		return model_copy_predict(model, op);
-	if (op->kind == MOP_FALLOCATE)
-		return op->len == 0 ? -EINVAL : handle->write ? 0 : -EBADF;
-	return op->kind == MOP_FGETXATTR ? predict_xattr(handle->inode, op) : 0;
-}
-
-static int64_t predict_acl(const struct model_inode *inode, const struct model_op *op)
-{
-	if (op->kind == MOP_GETACL)
-		return (op->is_default ? inode->default_acl : inode->acl).there ? MODEL_ACL_BYTES : -ENODATA;
-	if (inode->kind == MODEL_SYMLINK)
-		return -EOPNOTSUPP;
-	return op->is_default && inode->kind != MODEL_DIR ? -EACCES : 0;
-}
-
-static int64_t predict_inode(const struct model_inode *inode, const struct model_op *op)
-{
-	switch (op->kind) {
-	case MOP_TRUNCATE:
-		return inode->kind == MODEL_DIR ? -EISDIR : inode->kind != MODEL_FILE ? -EINVAL : 0;
-	case MOP_READLINK:
-		return inode->kind == MODEL_SYMLINK ? (int64_t)strlen(inode->target) : -EINVAL;
-	case MOP_CHMOD:
-		return inode->kind == MODEL_SYMLINK ? -EOPNOTSUPP : 0;
-	case MOP_READDIR:
-		return inode->kind == MODEL_DIR ? 0 : -ENOTDIR;
-	case MOP_SETXATTR:
-	case MOP_GETXATTR:
-	case MOP_REMOVEXATTR:
-		return predict_xattr(inode, op);
-	case MOP_SETACL:
-	case MOP_GETACL:
-		return predict_acl(inode, op);
-	default:
-		return 0;
-	}
-}
-
-int64_t model_predict(struct model *model, const struct model_op *op)
-{
-	struct model_inode *inode = NULL;
-	int rc;
-	switch (op->kind) {
-	case MOP_OPEN:
-		return predict_open(model, op);
-	case MOP_CLOSE:
-	case MOP_WRITE:
-	case MOP_READ:
-	case MOP_FSYNC:
-	case MOP_FTRUNCATE:
-	case MOP_FSTAT:
-	case MOP_FCHMOD:
-	case MOP_FGETXATTR:
-	case MOP_FALLOCATE:
-	case MOP_SEEK:
-	case MOP_COPY:
-		return predict_handle(model, op);
-	case MOP_MKDIR:
-	case MOP_MKNOD:
-	case MOP_SYMLINK:
-		return predict_new(model, op->kind == MOP_SYMLINK ? op->path : op->path);
-	case MOP_RMDIR:
-	case MOP_UNLINK:
-		return predict_remove(model, op);
-	case MOP_RENAME:
-		return predict_rename(model, op);
-	case MOP_LINK:
-		return predict_link(model, op);
-	case MOP_TMPFILE:
-		return predict_tmpfile(model, op);
-	case MOP_LINK_HANDLE:
-		return predict_link_handle(model, op);
-	case MOP_STATFS:
-		return 0;
-	case MOP_SETSTRIPE:
-	default:
-		rc = find(model, op->path, &inode);
-		return rc < 0 ? rc : predict_inode(inode, op);
-	}
+	return model_lookup(model, path, &inode) == 0 ? inode : NULL;
 }
 
 /* ---- changes -------------------------------------------------------------------------------------------------- */
@@ -496,6 +261,18 @@ static void file_truncate(struct model_inode *inode, uint64_t size, bool doubtfu
 	file_synced(inode);
 }
 
+/* lost_before: what was not saved may be gone by then. */
+static void file_truncate_by_name(struct model_inode *inode, uint64_t size, bool lost_before)
+{
+	if (!lost_before) {
+		file_truncate(inode, size, false);
+		return;
+	}
+	image_truncate(&inode->data, size);
+	inode->size_min = inode->size_max = size;
+	inode->mtime_known = false;
+}
+
 void model_acl_fill(const struct model_acl *acl, uint32_t mode, uint8_t ret_value[MODEL_ACL_BYTES])
 {
 	const uint32_t entries[5][3] = {{0x01, mode >> 6 & 7, UINT32_MAX}, {0x02, acl->user, MODEL_ACL_USER}, {0x04, acl->group, UINT32_MAX},
@@ -540,7 +317,7 @@ static void apply_open(struct model *model, const struct model_op *op)
 	if (inode == NULL) {
 		struct model_inode *dir;
 		const char *last;
-		CHECK(walk(model, op->path, &dir, &last) == 0);
+		CHECK(model_walk(model, op->path, &dir, &last) == 0);
 		inode = inode_new(model, MODEL_FILE, op->mode);
 		inherit(inode, dir);
 		entry_add(dir, last, inode);
@@ -563,7 +340,7 @@ static void apply_link(struct model *model, const struct model_op *op, struct mo
 {
 	struct model_inode *dir;
 	const char *last;
-	CHECK(walk(model, op->to, &dir, &last) == 0);
+	CHECK(model_walk(model, op->to, &dir, &last) == 0);
 	entry_add(dir, last, inode);
 	inode->nlink++;
 	inode->linkable = false;
@@ -573,7 +350,7 @@ static void apply_new(struct model *model, const struct model_op *op)
 {
 	struct model_inode *dir;
 	const char *last;
-	CHECK(walk(model, op->path, &dir, &last) == 0);
+	CHECK(model_walk(model, op->path, &dir, &last) == 0);
 	enum model_kind kind = op->kind == MOP_MKDIR ? MODEL_DIR : op->kind == MOP_SYMLINK ? MODEL_SYMLINK : MODEL_FIFO;
 	struct model_inode *inode = inode_new(model, kind, kind == MODEL_SYMLINK ? 0777 : op->mode);
 	if (kind == MODEL_SYMLINK)
@@ -592,7 +369,7 @@ static void apply_remove(struct model *model, const struct model_op *op)
 {
 	struct model_inode *dir;
 	const char *last;
-	CHECK(walk(model, op->path, &dir, &last) == 0);
+	CHECK(model_walk(model, op->path, &dir, &last) == 0);
 	struct model_entry *entry = model_entry_find(dir, last);
 	struct model_inode *inode = entry->inode;
 	entry_remove(dir, entry);
@@ -603,7 +380,7 @@ static void apply_rename(struct model *model, const struct model_op *op)
 {
 	struct model_inode *from_dir, *to_dir;
 	const char *from_last, *to_last;
-	CHECK(walk(model, op->path, &from_dir, &from_last) == 0 && walk(model, op->to, &to_dir, &to_last) == 0);
+	CHECK(model_walk(model, op->path, &from_dir, &from_last) == 0 && model_walk(model, op->to, &to_dir, &to_last) == 0);
 	struct model_entry *from = model_entry_find(from_dir, from_last), *to = model_entry_find(to_dir, to_last);
 	struct model_inode *inode = from->inode, *replaced = to != NULL ? to->inode : NULL;
 	if (inode == replaced)
@@ -652,7 +429,7 @@ static void apply_inode(struct model *model, const struct model_op *op)
 	struct model_xattr *xattr = &inode->xattrs[op->xattr];
 	switch (op->kind) {
 	case MOP_TRUNCATE:
-		file_truncate(inode, op->len, false);
+		file_truncate_by_name(inode, op->len, model->lost_before);
 		break;
 	case MOP_CHMOD:
 		inode->mode = op->mode;

@@ -76,6 +76,7 @@ struct model {
 	struct list inodes;
 	struct model_inode *root;
 	struct model_handle handles[MODEL_HANDLES];
+	bool lost_before; /* the operation that is applied now may have come after an eviction: a mount goes on with those that need nothing of before */
 };
 
 enum model_op_kind {
@@ -125,6 +126,9 @@ void model_doubt(struct model *model, const struct model_op *op);
 void model_refused(struct model *model, const struct model_op *op);
 bool model_is_unknown(const struct model *model, const struct model_op *op);
 struct model_inode *model_find(struct model *model, const char *path); /* NULL: none */
+int model_lookup(struct model *model, const char *path, struct model_inode **ret_inode); /* or why not: as model_walk */
+/* The directory of the last component of `path`, and that component, which need not be there; -ENOENT, -ENOTDIR, -ELOOP. */
+int model_walk(struct model *model, const char *path, struct model_inode **ret_dir, const char **ret_last);
 struct model_entry *model_entry_find(struct model_inode *dir, const char *name);
 
 /* The extended attribute that says the same as the list of an inode; false: it has none. */

@@ -108,5 +108,7 @@ void net_world_free(struct net_world *net_world);
 struct net_world *world_net(struct world *world);
 /* 0: open; else until when messages from -> to do not pass. */
 uint64_t world_cut_until(struct world *world, const struct sim_node *from, const struct sim_node *to);
+/* And whether some of them are lost, instead of coming later. */
+bool world_cut_loses(struct world *world, const struct sim_node *from, const struct sim_node *to);
 
 #endif

@@ -271,8 +271,7 @@ static void end_leave(struct end *end, bool silently)
 	struct sim_node *node = end->net->node;
 	struct end *other = end->other;
 	if (other->net != NULL) {
-		uint64_t until_ns = world_cut_until(node->world, node, other->net->node);
-		if (silently || until_ns > world_now_ns(node->world))
+		if (silently || world_cut_loses(node->world, node, other->net->node))
 			end_close_later(other, keepalive_draw(node));
 		else
 			end_close_later(other, max_u64(delay_draw(node, other->net->node, 0),
@@ -524,7 +523,7 @@ static int net_send(struct net_conn *conn, struct blob head, struct blob body)
 		conn_break(end);
 		return 0;
 	}
-	bool cut = world_cut_until(world, node, end->other->net->node) > world_now_ns(world);
+	bool cut = world_cut_loses(world, node, end->other->net->node);
 	if (sim_chance(node, faults->msg_lost) || (cut && rng_chance(rng_of(node), 500000))) {
 		*(cut ? &counts->messages_cut : &counts->messages_lost) += 1;
 		world_note(world, node, "loses %s #%llu", head.len >= FRAME_BYTES ? proto_op_name(load_le16(head.ptr + 6)) : "?",

@@ -629,6 +629,7 @@ static void task_leave(struct work_task *task, bool crashed)
 		remains->before = task->model;
 		if (crashed && task->in_flight && model_predict(task->model, &task->op) >= 0) {
 			remains->after = model_clone(task->model);
+			remains->after->lost_before = true;
 			model_apply(remains->after, &task->op);
 			model_doubt(remains->before, &task->op);
 		}

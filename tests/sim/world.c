@@ -32,6 +32,7 @@ struct cut {
 	struct list_node link;
 	struct sim_node *from, *to;
 	uint64_t until_ns;
+	bool loses; /* some of what is sent meanwhile; else all of it waits */
 };
 
 struct trace_line {
@@ -290,22 +291,34 @@ struct net_world *world_net(struct world *world)
 	return world->net;
 }
 
-void world_cut(struct world *world, struct sim_node *from, struct sim_node *to, uint64_t until_ns)
+static void cut_add(struct world *world, const struct cut *as)
 {
 	WORLD_MEMORY();
-	struct cut *cut = mem_alloc(sizeof(*cut));
-	cut->from = from;
-	cut->to = to;
-	cut->until_ns = until_ns;
+	struct cut *cut = mem_dup(as, sizeof(*as));
 	list_push_back(&world->cuts, &cut->link);
-	world_note(world, NULL, "cut %s -> %s for %llu ms", from != NULL ? from->name : "*", to != NULL ? to->name : "*",
-		   (unsigned long long)((until_ns - world->now_ns) / NS_PER_MS));
+	world_note(world, NULL, "%s %s -> %s for %llu ms", as->loses ? "cut" : "hold", as->from != NULL ? as->from->name : "*",
+		   as->to != NULL ? as->to->name : "*", (unsigned long long)((as->until_ns - world->now_ns) / NS_PER_MS));
+}
+
+void world_cut(struct world *world, struct sim_node *from, struct sim_node *to, uint64_t until_ns)
+{
+	cut_add(world, &(struct cut){.from = from, .to = to, .until_ns = until_ns, .loses = true});
+}
+
+void world_hold(struct world *world, struct sim_node *from, struct sim_node *to, uint64_t until_ns)
+{
+	cut_add(world, &(struct cut){.from = from, .to = to, .until_ns = until_ns});
 }
 
 void world_heal(struct world *world)
 {
 	list_for_each(at, &world->cuts)
 		CONTAINER_OF(at, struct cut, link)->until_ns = 0;
+}
+
+static bool cut_is_between(const struct cut *cut, const struct sim_node *from, const struct sim_node *to)
+{
+	return from != to && (cut->from == NULL || cut->from == from) && (cut->to == NULL || cut->to == to);
 }
 
 uint64_t world_cut_until(struct world *world, const struct sim_node *from, const struct sim_node *to)
@@ -317,11 +330,21 @@ uint64_t world_cut_until(struct world *world, const struct sim_node *from, const
 			list_remove(&cut->link);
 			WORLD_MEMORY();
 			mem_free(cut);
-		} else if (from != to && (cut->from == NULL || cut->from == from) && (cut->to == NULL || cut->to == to)) {
+		} else if (cut_is_between(cut, from, to)) {
 			until_ns = max_u64(until_ns, cut->until_ns);
 		}
 	}
 	return until_ns;
+}
+
+bool world_cut_loses(struct world *world, const struct sim_node *from, const struct sim_node *to)
+{
+	list_for_each(at, &world->cuts) {
+		const struct cut *cut = CONTAINER_OF(at, struct cut, link);
+		if (cut->loses && cut->until_ns > world->now_ns && cut_is_between(cut, from, to))
+			return true;
+	}
+	return false;
 }
 
 /* ---- nodes ---------------------------------------------------------------------------------------------------- */

@@ -105,9 +105,11 @@ void sim_node_kick(struct sim_node *node);
 /* Set how its clocks differ from the world's: boot-time rate in parts per million, real time by an offset. */
 void sim_node_skew(struct sim_node *node, int rate_ppm, int64_t real_offset_ns);
 
-/* Messages from `from` to `to` (NULL: anybody) do not arrive until then. One way: call twice for both. */
+/* Messages from `from` to `to` (NULL: anybody) do not arrive until then, and half of them never. One way: call twice for both. */
 void world_cut(struct world *world, struct sim_node *from, struct sim_node *to, uint64_t until_ns);
-void world_heal(struct world *world); /* all cuts end now */
+/* None is lost: all are there as soon as it is over. */
+void world_hold(struct world *world, struct sim_node *from, struct sim_node *to, uint64_t until_ns);
+void world_heal(struct world *world); /* all cuts end now; what has been held back comes when it would have */
 
 /* ---- what survives -------------------------------------------------------------------------------------------- */
 struct sim_fs *sim_node_fs(struct sim_node *node);       /* its disk's files */

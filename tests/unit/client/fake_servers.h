@@ -35,6 +35,8 @@ struct fake_ost {
 	uint64_t order;
 	bool recovering;
 	uint32_t replays, replays_done, graced;
+	uint64_t epoch; /* that the newest write has carried */
+	uint64_t empty_late_ns; /* it says that objects are empty, by so much later; 0: what is true */
 	int commit_rc; /* given instead of an answer, once */
 	/* of this life */
 	struct rpc_identity identity;
@@ -51,6 +53,7 @@ struct fake_cluster {
 	uint64_t grants; /* of leases */
 	int set_size_rc; /* given instead of an answer, once */
 	uint64_t set_size_late_ns; /* by so much later, that once */
+	bool others_wrote; /* getattr: the size is at the objects, and others have written; here it is 0 */
 	bool evicting;   /* client 7 is evicted; who joins then is 8 */
 	struct rpc_identity identity;
 	struct fake_ost osts[OSTS];
@@ -206,6 +209,11 @@ static int fake_mdt_serve(void *ctx, struct rpc_call *call, const void *any_req,
 		struct fake_file *file = fake_file(cluster, ino);
 		struct getattr_rep *rep = any_rep;
 		rep->attr = file != NULL ? file->attr : (struct attr){.ino = ino, .mode = S_IFDIR | 0755};
+		if (file != NULL && cluster->others_wrote) {
+			rep->attr.size_bytes = 0;
+			rep->attr.flags = ATTR_SIZE_AT_OBJECTS;
+			return 0;
+		}
 		if (file != NULL && file->opens > file->closes)
 			rep->attr.flags = ATTR_SIZE_AT_OBJECTS | ATTR_WRITERS_SELF;
 		return 0;
@@ -308,6 +316,7 @@ static int fake_ost_serve(void *ctx, struct rpc_call *call, const void *any_req,
 	struct fake_ost *ost = ctx;
 	switch (call->op->number) {
 	case OP_obj_write:
+		ost->epoch = call->frame.epoch;
 		return fake_write(ost, call, any_req, any_rep);
 	case OP_obj_read:
 		return ost->recovering ? -ERR_grace : fake_read(ost, call, any_req, any_rep);
@@ -328,8 +337,13 @@ static int fake_ost_serve(void *ctx, struct rpc_call *call, const void *any_req,
 		uint8_t *bytes = arena_alloc(&call->arena, FILES_MAX * OBJECT_STAT_ROW_BYTES);
 		struct wire_out out = wire_out(bytes, FILES_MAX * OBJECT_STAT_ROW_BYTES);
 		struct wire_in in = wire_in(req->objects);
-		while (wire_left(&in) > 0)
-			object_stat_row_put(&out, &(struct object_stat_row){fake_object(ost, object_row_get(&in).ino)->size_bytes, 4096, 1});
+		uint64_t late_ns = ost->empty_late_ns;
+		if (late_ns > 0)
+			task_sleep(sim_node_loop(ost->node), late_ns);
+		while (wire_left(&in) > 0) {
+			struct fake_object *object = fake_object(ost, object_row_get(&in).ino);
+			object_stat_row_put(&out, &(struct object_stat_row){late_ns > 0 ? 0 : object->size_bytes, 4096, 1});
+		}
 		((struct obj_stat_rep *)any_rep)->stats = blob_of(bytes, wire_len(&out));
 		return 0;
 	}

@@ -13,6 +13,7 @@ struct test {
 	struct sim_node *mount;
 	struct client *client;
 	struct client_file *left_open; /* by the body: released after the end */
+	struct client_file *asked_for; /* a task asks for its size */
 	void (*body)(struct test *test);
 	bool done, servers_die;
 };
@@ -184,6 +185,59 @@ static void writes_are_replayed_to_a_restarted_ost(void **state)
 {
 	(void)state;
 	run(loses_an_ost);
+}
+
+static void hears_of_an_eviction(struct test *test)
+{
+	struct client_op op = {0};
+	struct client_file *file = create(test, "a", OPEN_READ | OPEN_WRITE);
+	test->cluster.identity.epoch = 2; /* as the answer says that grants the lease; its map does not come */
+	write_pattern(test, file, 0, MIB);
+	assert_int_equal(client_fsync(test->client, &op, file), 0);
+	for (size_t i = 0; i < OSTS; i++)
+		assert_int_equal(test->cluster.osts[i].epoch, 2);
+	assert_int_equal(client_map_epoch(test->client), 1);
+	client_release(test->client, file);
+}
+static void requests_carry_an_epoch_before_its_map_is_here(void **state)
+{
+	(void)state;
+	run(hears_of_an_eviction);
+}
+
+static void getattr_task(void *arg)
+{
+	struct test *test = arg;
+	(void)size_of(test, test->asked_for); /* whatever it is */
+	test->asked_for = NULL;
+}
+
+/* A file of before; its size is asked from the objects, which take their time, and meanwhile it is read. */
+static void is_told_of_a_size_late(struct test *test)
+{
+	struct fake_file *there = &test->cluster.files[0];
+	*there = (struct fake_file){.name = "a", .attr = {.ino = {2}, .mode = S_IFREG | 0644, .nlink = 1, .size_gen = 1, .size_bytes = 1000}};
+	for (size_t i = 0; i < 1000; i++)
+		test->cluster.osts[0].now[0].bytes[i] = (uint8_t)(i * 7 + i / 251);
+	test->cluster.osts[0].now[0].size_bytes = 1000;
+	struct client_file *file = create(test, "a", OPEN_READ);
+	for (size_t i = 0; i < OSTS; i++)
+		test->cluster.osts[i].empty_late_ns = 500 * NS_PER_MS;
+	test->cluster.others_wrote = true;
+	test->asked_for = file;
+	task_spawn(sim_node_loop(test->mount), "getattr", getattr_task, test);
+	nap(test, 100 * NS_PER_MS);
+	expect_pattern(test, file, 0, 2000, 1000); /* by a lease that tells the size */
+	assert_non_null(test->asked_for);
+	nap(test, NS_PER_S);
+	assert_null(test->asked_for);
+	expect_pattern(test, file, 0, 2000, 1000);
+	client_release(test->client, file);
+}
+static void a_size_from_before_a_lease_does_not_count(void **state)
+{
+	(void)state;
+	run(is_told_of_a_size_late);
 }
 
 static void loses_the_mdt(struct test *test)
@@ -508,6 +562,8 @@ int main(void)
 		cmocka_unit_test(what_was_written_is_read_and_becomes_stable),
 		cmocka_unit_test(pages_make_no_file_longer),
 		cmocka_unit_test(writes_are_replayed_to_a_restarted_ost),
+		cmocka_unit_test(requests_carry_an_epoch_before_its_map_is_here),
+		cmocka_unit_test(a_size_from_before_a_lease_does_not_count),
 		cmocka_unit_test(opens_are_told_to_a_restarted_mdt),
 		cmocka_unit_test(each_open_file_is_told_of_an_error_once),
 		cmocka_unit_test(an_error_after_the_last_close_is_told_to_who_opens_next),
