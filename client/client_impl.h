@@ -31,6 +31,7 @@ struct target {
 	uint32_t index;
 	struct rpc_peer *peer;
 	uint64_t boot;          /* of its last hello: what we replay and reclaim to */
+	uint64_t held_boot;     /* of an MDT: the boot that was told of leases and locks */
 	uint64_t recovered_boot; /* the boot to which everything has been replayed or reclaimed */
 	bool recovering;        /* a task does that */
 	bool reconnecting;      /* a task does that */

@@ -100,15 +100,26 @@ static int replay_all(struct target *target)
 	return rpc_replay_done(target->peer, &req, &rep, &(struct rpc_args){0});
 }
 
+/* Leases and locks once only: the MDT may be up since, by a message whose answer was lost, and then it refuses what it does not know just so. */
+static int reclaim_held(struct target *target, uint64_t boot)
+{
+	if (target->held_boot == boot)
+		return 0;
+	int rc = lease_reclaim(target);
+	if (rc == 0)
+		rc = lock_reclaim(target);
+	if (rc == 0)
+		target->held_boot = boot;
+	return rc;
+}
+
 static void recover_task(void *arg)
 {
 	struct target *target = arg;
 	struct client *client = target->client;
 	while (target->recovered_boot != target->boot && !client->ended) {
 		uint64_t boot = target->boot;
-		int rc = target->kind == TARGET_MDT ? lease_reclaim(target) : replay_all(target);
-		if (rc == 0 && target->kind == TARGET_MDT)
-			rc = lock_reclaim(target);
+		int rc = target->kind == TARGET_MDT ? reclaim_held(target, boot) : replay_all(target);
 		if (rc == 0 && target->kind == TARGET_MDT)
 			rc = reclaim_all(target);
 		if (rc == 0) {
