@@ -32,7 +32,7 @@ struct client_conf {
 	uint64_t dirty_file_bytes_max; /* the same of one file; 0: half of that */
 	uint64_t ahead_bytes_max;    /* an open file is read ahead; 0: 4 MiB; or CLIENT_NO_READ_AHEAD */
 	uint32_t inline_bytes_max;   /* data up to this travels inside messages; 0: 16 KiB; at most 64 KiB */
-	uint64_t servers_copy_bytes_min; /* less than this is not copied from object to object, which waits for disks; 0: 1 MiB */
+	uint64_t servers_copy_bytes_min; /* less than this is not copied from object to object, which waits for disks; 0: 8 MiB */
 	uint64_t attempt_ns;         /* how long one copy of a call waits for its answer before another is sent; 0: 5 s */
 	uint64_t attr_ttl_ns, entry_ttl_ns; /* that the kernel may cache what we hold a lease on; 0: 1 s */
 	uint32_t leases_max;         /* inodes that leases are held on; 0: 131072 */

@@ -387,7 +387,7 @@ void lock_close(struct client *client, struct client_op *op, struct client_file 
 void lock_release(struct client *client, struct client_file *file);
 int lock_serve_granted(struct client *client, const struct lock_granted_req *req);
 /* After a restart of the MDT: say what is held. Parks. When it is up, lock_wake_all: what waited there is asked for anew. */
-int lock_reclaim(struct target *target);
+int lock_reclaim(struct target *target, uint64_t boot);
 void lock_wake_all(struct client *client);
 /* We were evicted: nothing is held any more, who waits is told. */
 void lock_lose_all(struct client *client);

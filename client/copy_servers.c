@@ -10,7 +10,7 @@
 #include "client/client_impl.h"
 
 #define STEP_BYTES_MAX   (64 * MIB) /* so long others wait for the leases */
-#define BYTES_MIN        (1 * MIB)  /* below, to wait for the disks of all OSTs takes longer than to move the data twice */
+#define BYTES_MIN        (8 * MIB)  /* below, to wait for the disks of all OSTs takes longer than to move the data twice */
 
 enum { ENTER_TRIES_MAX = 4 };
 

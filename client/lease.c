@@ -200,16 +200,16 @@ void lease_returner_task(void *arg)
 
 /* ---- a restarted MDT, and the end -------------------------------------------------------------------------------- */
 
-static int send_rows(struct target *target, const uint8_t *bytes, size_t len, uint32_t *ret_refused)
+static int send_rows(struct target *target, uint64_t boot, const uint8_t *bytes, size_t len, uint32_t *ret_refused)
 {
-	struct reclaim_req req = {.rows = blob_of(bytes, len), .kind = RECLAIM_LEASES};
+	struct reclaim_req req = {.rows = blob_of(bytes, len), .kind = RECLAIM_LEASES, .boot = boot};
 	struct reclaim_rep rep;
 	int rc = rpc_reclaim(target->peer, &req, &rep, &(struct rpc_args){0});
 	*ret_refused += rc == 0 ? rep.refused : 0;
 	return rc;
 }
 
-int lease_reclaim(struct target *target)
+int lease_reclaim(struct target *target, uint64_t boot)
 {
 	enum { BYTES = 1024 * LEASE_ROW_BYTES };
 	struct client *client = target->client;
@@ -234,7 +234,7 @@ int lease_reclaim(struct target *target)
 		struct wire_out out = wire_out(bytes, BYTES);
 		for (size_t n = 0; n < BYTES / LEASE_ROW_BYTES && at < count; n++)
 			lease_row_put(&out, &rows[at++]);
-		rc = send_rows(target, bytes, wire_len(&out), &refused);
+		rc = send_rows(target, boot, bytes, wire_len(&out), &refused);
 	}
 	if (rc == 0 && refused > 0) {
 		/* It does not know them any more: what we cache may be stale, and what the kernel was told runs down before anybody goes on. */

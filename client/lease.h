@@ -77,6 +77,6 @@ void lease_give_up(struct client *client, struct node *node);
 void lease_forget(struct client *client, struct node *node);
 /* After a restart of the MDT: say what we hold. Parks. */
 struct target;
-int lease_reclaim(struct target *target);
+int lease_reclaim(struct target *target, uint64_t boot);
 
 #endif

@@ -539,7 +539,7 @@ static void add_rows(struct lock_owner *owner, struct lock_row **rows, size_t *c
 	}
 }
 
-int lock_reclaim(struct target *target)
+int lock_reclaim(struct target *target, uint64_t boot)
 {
 	enum { BYTES = 1024 * LOCK_ROW_BYTES };
 	struct client *client = target->client;
@@ -558,7 +558,7 @@ int lock_reclaim(struct target *target)
 		struct wire_out out = wire_out(bytes, BYTES);
 		for (size_t n = 0; n < BYTES / LOCK_ROW_BYTES && at < count; n++)
 			lock_row_put(&out, &rows[at++]);
-		struct reclaim_req req = {.rows = blob_of(bytes, wire_len(&out)), .kind = RECLAIM_LOCKS};
+		struct reclaim_req req = {.rows = blob_of(bytes, wire_len(&out)), .kind = RECLAIM_LOCKS, .boot = boot};
 		struct reclaim_rep rep;
 		rc = rpc_reclaim(target->peer, &req, &rep, &(struct rpc_args){0});
 		client->counters.locks_reclaimed += rc == 0 ? wire_len(&out) / LOCK_ROW_BYTES : 0;

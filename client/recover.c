@@ -15,9 +15,9 @@ struct reclaim {
 	uint32_t rows;
 };
 
-static int send_reclaim(struct target *target, struct reclaim *reclaim, bool done)
+static int send_reclaim(struct target *target, uint64_t boot, struct reclaim *reclaim, bool done)
 {
-	struct reclaim_req req = {.rows = blob_of(reclaim->bytes, wire_len(&reclaim->out)), .done = done};
+	struct reclaim_req req = {.rows = blob_of(reclaim->bytes, wire_len(&reclaim->out)), .done = done, .boot = boot};
 	struct reclaim_rep rep;
 	int rc = rpc_reclaim(target->peer, &req, &rep, &(struct rpc_args){0});
 	if (rc == 0)
@@ -43,7 +43,7 @@ static struct reclaim_row *add_row(struct reclaim_row *rows, size_t *count, size
 }
 
 /* Tell all opens. The set may change while a message is under way: an open that comes later knows by itself (recover_reclaim_file). */
-static int reclaim_all(struct target *target)
+static int reclaim_all(struct target *target, uint64_t boot)
 {
 	struct client *client = target->client;
 	size_t count = 0, capacity = 0;
@@ -68,10 +68,10 @@ static int reclaim_all(struct target *target)
 	for (size_t i = 0; i < count && rc == 0; i++) {
 		reclaim_row_put(&reclaim->out, &rows[i]);
 		if (++reclaim->rows == RECLAIM_ROWS_MAX)
-			rc = send_reclaim(target, reclaim, false);
+			rc = send_reclaim(target, boot, reclaim, false);
 	}
 	if (rc == 0)
-		rc = send_reclaim(target, reclaim, true);
+		rc = send_reclaim(target, boot, reclaim, true);
 	mem_free(reclaim);
 	mem_free(rows);
 	return rc;
@@ -105,9 +105,9 @@ static int reclaim_held(struct target *target, uint64_t boot)
 {
 	if (target->held_boot == boot)
 		return 0;
-	int rc = lease_reclaim(target);
+	int rc = lease_reclaim(target, boot);
 	if (rc == 0)
-		rc = lock_reclaim(target);
+		rc = lock_reclaim(target, boot);
 	if (rc == 0)
 		target->held_boot = boot;
 	return rc;
@@ -121,7 +121,7 @@ static void recover_task(void *arg)
 		uint64_t boot = target->boot;
 		int rc = target->kind == TARGET_MDT ? reclaim_held(target, boot) : replay_all(target);
 		if (rc == 0 && target->kind == TARGET_MDT)
-			rc = reclaim_all(target);
+			rc = reclaim_all(target, boot);
 		if (rc == 0) {
 			target->recovered_boot = boot;
 			lock_wake_all(client); /* those that waited at the boot before */

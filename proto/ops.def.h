@@ -279,7 +279,8 @@
 #define reclaim_REQ(F)                                                   \
 	F(blob, rows, 1, "of the kind's row (proto/rows.h)")             \
 	F(u8, done, 1, "1: these were the last")                         \
-	F(u8, kind, 1, "enum reclaim_kind")
+	F(u8, kind, 1, "enum reclaim_kind")                              \
+	F(u64, boot, 1, "of the MDT that is meant: another one refuses; 0: any")
 #define reclaim_REP(F) F(u32, refused, 1, "opens whose inode is gone, leases and locks that are another's by now")
 
 #define forget_client_REQ(F) F(u8, unused, 1, "0")

@@ -88,6 +88,9 @@ int mds_op_reclaim(struct operation *op, const struct reclaim_req *req, struct r
 {
 	struct wire_in in = wire_in(req->rows);
 	int rc;
+	/* The last words to the boot before would pass for all that this one is told. */
+	if (req->boot != 0 && req->boot != op->mds->identity.boot)
+		return fail(ERR_conn_lost);
 	switch (req->kind) {
 	case RECLAIM_OPENS:
 		rc = reclaim_opens(op, &in, &rep->refused);

@@ -65,7 +65,7 @@ python3 - "$OTHER/d/big" "$OTHER/d/big.copy" "$WORK/big" <<'EOT' || fail 'copies
 import os, sys
 source, to, ref = os.open(sys.argv[1], os.O_RDONLY), os.open(sys.argv[2], os.O_RDWR | os.O_TRUNC), os.open(sys.argv[3], os.O_RDONLY)
 # (from, to, length): all of it, the last part longer than the file; then other places, which fit by 128 KiB or not at all
-for at, dest, length in (0, 0, 1 << 30), (131072, 67108864, 5 << 20), (1, 70000000, 5 << 20), (131072 * 50 + 7, 131072 * 700 + 7, 9 << 20):
+for at, dest, length in (0, 0, 1 << 30), (131072, 67108864, 9 << 20), (1, 80000000, 9 << 20), (131072 * 50 + 7, 131072 * 700 + 7, 9 << 20):
     done, want = 0, min(length, 64 * 1048576 - at)
     while done < want:
         done += (step := os.copy_file_range(source, to, length - done, at + done, dest + done))

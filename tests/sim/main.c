@@ -127,6 +127,16 @@ static void coverage_print(const struct cluster_coverage *coverage, bool *ret_co
 		{"pages dropped again, as a read had come meanwhile", client->page_invalidations_again, reads_much},
 		{"attributes still on their way to the kernel", client->attrs_on_their_way, true},
 		{"sizes that the kernel was made to take in", client->sizes_settled, true},
+		{"calls ended by signals, or by soft mounts", client->interrupted, true},
+	};
+	rows_print(rows, ARRAY_COUNT(rows), ret_complete);
+}
+
+static void locks_print(const struct cluster_coverage *coverage, bool *ret_complete)
+{
+	const struct mds_counters *mds = &coverage->mds;
+	const struct client_counters *client = &coverage->client;
+	const struct row rows[] = {
 		{"locks granted", coverage->locks.granted, true},
 		{"locks refused", coverage->locks.refused, true},
 		{"locks waited for", coverage->locks.waits, true},
@@ -137,7 +147,6 @@ static void coverage_print(const struct cluster_coverage *coverage, bool *ret_co
 		{"locks reclaimed", mds->locks_reclaimed, true},
 		{"owners whose locks an eviction took", client->locks_lost, true},
 		{"clashes with mounts that were evicted later", coverage->locks.clashes, false},
-		{"calls ended by signals, or by soft mounts", client->interrupted, true},
 	};
 	rows_print(rows, ARRAY_COUNT(rows), ret_complete);
 }
@@ -311,6 +320,7 @@ int main(int argc, char **argv)
 	       (unsigned long long)failed, (unsigned long long)(coverage->virtual_ns / NS_PER_S),
 	       (unsigned long long)(coverage->ops + coverage->shared_ops), (unsigned long long)coverage->shared_ops);
 	coverage_print(coverage, &complete);
+	locks_print(coverage, &complete);
 	if (options.history)
 		histories_print(coverage, &complete);
 	if (options.steps)
