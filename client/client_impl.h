@@ -163,6 +163,8 @@ struct node {
 	bool blocks_asked;          /* blocks are what the objects have, and nothing was written since */
 	bool blocks_guessed;        /* blocks may be too many: the objects are asked when the writing is over */
 	uint32_t size_gen;
+	uint64_t own_end;           /* the highest that was written here in that generation */
+	uint32_t own_gen;
 	int64_t mtime_ns;           /* or MTIME_NOT_OURS */
 	uint64_t dirty_since_ns;
 	uint64_t dirtied;           /* counts writes: a publication that was overtaken leaves it dirty */

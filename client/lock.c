@@ -199,6 +199,10 @@ static int ask(struct lock_request *request)
 	int rc = send_lock(request, request->waits ? flags | LOCK_WAIT : flags, request->type, request->start, request->end, &rep);
 	if (request->lost)
 		return fail(ERR_evicted);
+	/* It was granted by an MDT that has crashed since, when nobody wanted it any more, so that the next one was not told; and there it is in line again. */
+	bool anew = rc == 0 && rep.result == LOCK_QUEUED && rep.change >> 32 > request->change >> 32;
+	if (request->change != 0 && anew && request->asker == NULL)
+		request->change = 0;
 	if (request->change != 0)
 		return LOCK_GRANTED; /* it was told so in another way, before the answer came */
 	if (rc == 0 && rep.result == LOCK_GRANTED) {

@@ -140,6 +140,8 @@ void node_written(struct client *client, struct node *node, uint64_t end, uint64
 	node->blocks_guessed = node->blocks_guessed || end - bytes < node->size_bytes;
 	node->blocks_asked = node->blocks_asked && bytes == 0;
 	node->size_bytes = max_u64(node->size_bytes, end);
+	node->own_end = node->own_gen == node->size_gen ? max_u64(node->own_end, end) : end;
+	node->own_gen = node->size_gen;
 	uint64_t full = round_up(node->size_bytes, 4096) / 512;
 	node->blocks = max_u64(node->blocks, min_u64(full, node->blocks + round_up(bytes, 4096) / 512));
 	node->mtime_ns = session_mdt_now_ns(client);
@@ -191,7 +193,9 @@ void node_merge_attr(struct client *client, struct node *node, struct attr *attr
 	}
 	node->sole_writer = (attr->flags & ATTR_SIZE_AT_OBJECTS) == 0 || (attr->flags & ATTR_WRITERS_SELF) != 0;
 	if (node->size_known && attr->size_gen == node->size_gen && (node->dirty || node->writers > 0)) {
-		attr->size_bytes = max_u64(attr->size_bytes, node->size_bytes);
+		/* What we wrote may be newer than the answer. What others have told of theirs may be gone with them. */
+		uint64_t ours = node->dirty ? node->size_bytes : node->own_gen == node->size_gen ? node->own_end : 0;
+		attr->size_bytes = max_u64(attr->size_bytes, ours);
 		attr->blocks = max_u64(attr->blocks, node->blocks);
 		if (node->dirty && node->mtime_ns > attr->mtime_ns)
 			attr->mtime_ns = node->mtime_ns;
