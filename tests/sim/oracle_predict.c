@@ -213,7 +213,7 @@ int64_t model_predict(struct model *model, const struct model_op *op)
 	case MOP_MKDIR:
 	case MOP_MKNOD:
 	case MOP_SYMLINK:
-		return predict_new(model, op->kind == MOP_SYMLINK ? op->path : op->path);
+		return predict_new(model, op->path);
 	case MOP_RMDIR:
 	case MOP_UNLINK:
 		return predict_remove(model, op);
